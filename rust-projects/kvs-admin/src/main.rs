@@ -1,0 +1,2 @@
+//! rust-projects/kvs-admin
+fn main() {}

@@ -1,0 +1,140 @@
+//! One error type for the crate. Each variant says what the caller can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::EngineKind;
+
+/// The result of a storage operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, in terms of what the caller should do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The key is longer than the engine takes. Nothing was written; shorten the key.
+    #[error("the key is {len} bytes long, the limit is {max}")]
+    KeyTooLarge {
+        /// Length of the refused key in bytes.
+        len: usize,
+        /// Longest key accepted, in bytes.
+        max: usize,
+    },
+    /// The value is longer than the engine takes. Nothing was written; split the value.
+    #[error("the value is {len} bytes long, the limit is {max}")]
+    ValueTooLarge {
+        /// Length of the refused value in bytes.
+        len: usize,
+        /// Longest value accepted, in bytes.
+        max: usize,
+    },
+    /// The batch as a whole is larger than one frame of the log. Nothing was written; split the batch.
+    #[error("the batch takes {len} bytes, the limit is {max}")]
+    BatchTooLarge {
+        /// Encoded length of the refused batch in bytes.
+        len: usize,
+        /// Largest batch accepted, in bytes.
+        max: usize,
+    },
+    /// The disk is full. Reads and deletes go on; free space or enlarge the disk, then write again.
+    #[error("no space left on the device of {path}: free some space, deletes and reads still work")]
+    DiskFull {
+        /// File or directory being written.
+        path: PathBuf,
+    },
+    /// A file operation failed.
+    #[error("cannot {op} {path}: {source}")]
+    Io {
+        /// What was attempted, as a verb.
+        op: &'static str,
+        /// File or directory concerned.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// A file holds what no crash can explain. Run `kvs-admin verify`, then restore a backup or `repair`.
+    #[error(
+        "{path} is corrupt at offset {offset}: {what}; run `kvs-admin verify` on the directory"
+    )]
+    Corrupt {
+        /// File concerned.
+        path: PathBuf,
+        /// Offset in bytes of the first damaged structure.
+        offset: u64,
+        /// What does not hold.
+        what: String,
+    },
+    /// The directory was made by another engine. Choose that engine or another directory.
+    #[error(
+        "{dir} holds data of engine `{found}`, not `{wanted}`: pass `--engine {found}` or another directory"
+    )]
+    WrongEngine {
+        /// The data directory.
+        dir: PathBuf,
+        /// Engine that owns the data.
+        found: EngineKind,
+        /// Engine that was asked for.
+        wanted: EngineKind,
+    },
+    /// The directory was written by a newer version. Use that version.
+    #[error(
+        "{dir} has format {found} of engine `{engine}`, this version reads up to {supported}: use a newer version"
+    )]
+    NewerFormat {
+        /// The data directory.
+        dir: PathBuf,
+        /// Engine that owns the data.
+        engine: EngineKind,
+        /// Format found.
+        found: u32,
+        /// Newest format this version reads.
+        supported: u32,
+    },
+    /// Another process has the directory open. Stop it first.
+    #[error("{dir} is in use by another process: stop it first or choose another directory")]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// An earlier write or sync failed, so what is on disk is unknown. Reopen the engine; never retry.
+    #[error(
+        "the engine stopped writing after a failure ({cause}); restart to recover from the log"
+    )]
+    Poisoned {
+        /// The failure that poisoned it.
+        cause: String,
+    },
+    /// A failure inside an engine that is not ours (sled or fjall).
+    #[error("engine `{engine}`: {message}")]
+    Backend {
+        /// The engine.
+        engine: EngineKind,
+        /// Its own words.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error; a full disk (ENOSPC, EDQUOT) becomes [`Error::DiskFull`].
+    pub fn io(op: &'static str, path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull {
+                path: path.to_owned(),
+            },
+            _ => Self::Io {
+                op,
+                path: path.to_owned(),
+                source: Arc::new(source),
+            },
+        }
+    }
+
+    /// A damaged structure at `offset` of `path`.
+    pub fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> Self {
+        Self::Corrupt {
+            path: path.to_owned(),
+            offset,
+            what: what.into(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The faulty twin of the disk.

@@ -1,0 +1,34 @@
+//! Ordered key-value storage over bytes: the traits, and the engines behind them.
+//!
+//! # What it is
+//!
+//! One set of traits by capability ([`Reader`], [`Engine`], [`Snapshots`], [`Durability`], [`Checkpoint`]) and four
+//! engines: [`kvs`], our log-structured one; [`MemoryEngine`]; and two established libraries behind the same
+//! traits, [`SledEngine`] and [`FjallEngine`].
+//!
+//! # What it guarantees
+//!
+//! A batch is atomic: after a crash and for every reader it is there whole or not at all. Under
+//! [`SyncPolicy::Always`] a write that returned survives power loss, and no ordinary reader sees a value that power
+//! loss could still take back. A failed fsync poisons the engine; it is never retried.
+//!
+//! # What it does not
+//!
+//! It knows no time (expiry belongs to the layer above), no network and no async runtime.
+
+mod batch;
+mod engine;
+mod error;
+pub mod file;
+mod identity;
+pub mod kvs;
+mod range;
+
+pub use batch::{Batch, Op};
+pub use engine::{
+    Checkpoint, Direction, Durability, Engine, Entries, Keys, Limits, Reader, Seq, Snapshots,
+    SyncPolicy,
+};
+pub use error::{Error, Result};
+pub use identity::{EngineKind, Identity};
+pub use range::KeyRange;
