@@ -1,2 +1,63 @@
-//! xtask
-fn main() {}
+//! Developer verbs, one module each: `cargo xtask <verb>`.
+//!
+//! `check` is what CI runs and changes nothing; `edges` and `tidy` are its steps that need more than cargo; `fix`
+//! mends what can be mended without thought. The rules are pure functions over what cargo and git report, so that
+//! their tests need neither.
+
+mod edges;
+mod fix;
+mod links;
+mod metadata;
+mod names;
+mod run;
+mod sizes;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::run::Error;
+
+/// Developer verbs of the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the whole read-only check, as CI does (`.ci/run`)
+    Check,
+    /// Format, and apply the fixes that clippy is sure of
+    Fix,
+    /// Check which crate depends on which against the table in `xtask/src/edges.rs`
+    Edges,
+    /// Check file and function sizes, unique names, and links in Markdown
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Check => run::check(),
+        Verb::Fix => fix::fix(),
+        Verb::Edges => edges::run(),
+        Verb::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Findings(findings)) => {
+            for finding in &findings {
+                eprintln!("{finding}");
+            }
+            eprintln!("{} finding(s)", findings.len());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
