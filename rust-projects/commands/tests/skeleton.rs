@@ -24,7 +24,7 @@ fn run(data: &mut MapReader, line: &str) -> Reply {
         limits: Limits::default(),
         cursors: &ScanCursors::default(),
     };
-    let reply = execute(&command, &context, &mut batch).unwrap();
+    let reply = execute(&command, &context, &mut batch).expect("a map can be read");
     data.apply(&batch);
     reply
 }
