@@ -35,6 +35,7 @@ mod context;
 mod error;
 mod generic;
 pub mod keyspace;
+pub mod plain;
 mod scan;
 mod session;
 mod strings;
