@@ -5,7 +5,7 @@ use storage::Batch;
 use wire::Reply;
 
 use crate::error::{Outcome, Stop};
-use crate::{Context, Result, generic, strings};
+use crate::{Context, Result, counters, expiry, generic, scan, strings};
 
 /// Decides one command: arguments with the name first, already checked for number.
 type Run = fn(&[Bytes], &Context<'_>, &mut Batch) -> Outcome;
@@ -73,23 +73,59 @@ const fn connection(name: &'static str, arity: i8, keys: (i8, i8, i8)) -> Spec {
 
 /// Every command, by name.
 pub(crate) static COMMANDS: &[Spec] = &[
+    write("APPEND", 3, ONE_KEY, strings::append),
     connection("AUTH", -2, NO_KEYS),
     connection("CLIENT", -2, NO_KEYS),
     connection("COMMAND", -1, NO_KEYS),
     connection("CONFIG", -2, NO_KEYS),
+    read("DBSIZE", 1, NO_KEYS, generic::dbsize),
+    write("DECR", 2, ONE_KEY, counters::decr),
+    write("DECRBY", 3, ONE_KEY, counters::decrby),
     write("DEL", -2, ALL_KEYS, generic::del),
     connection("DISCARD", 1, NO_KEYS),
     read("ECHO", 2, NO_KEYS, generic::echo),
     connection("EXEC", 1, NO_KEYS),
+    read("EXISTS", -2, ALL_KEYS, generic::exists),
+    write("EXPIRE", -3, ONE_KEY, expiry::expire),
+    write("EXPIREAT", -3, ONE_KEY, expiry::expireat),
+    read("EXPIRETIME", 2, ONE_KEY, expiry::expiretime),
+    write("FLUSHALL", -1, NO_KEYS, generic::flush),
+    write("FLUSHDB", -1, NO_KEYS, generic::flush),
     read("GET", 2, ONE_KEY, strings::get),
+    write("GETDEL", 2, ONE_KEY, strings::getdel),
+    write("GETEX", -2, ONE_KEY, strings::getex),
+    read("GETRANGE", 4, ONE_KEY, strings::getrange),
+    write("GETSET", 3, ONE_KEY, strings::getset),
     connection("HELLO", -1, NO_KEYS),
+    write("INCR", 2, ONE_KEY, counters::incr),
+    write("INCRBY", 3, ONE_KEY, counters::incrby),
+    write("INCRBYFLOAT", 3, ONE_KEY, counters::incrbyfloat),
     connection("INFO", -1, NO_KEYS),
+    read("KEYS", 2, NO_KEYS, scan::keys),
+    read("MGET", -2, ALL_KEYS, strings::mget),
+    write("MSET", -3, KEY_VALUE_PAIRS, strings::mset),
+    write("MSETNX", -3, KEY_VALUE_PAIRS, strings::msetnx),
     connection("MULTI", 1, NO_KEYS),
+    write("PERSIST", 2, ONE_KEY, expiry::persist),
+    write("PEXPIRE", -3, ONE_KEY, expiry::pexpire),
+    write("PEXPIREAT", -3, ONE_KEY, expiry::pexpireat),
+    read("PEXPIRETIME", 2, ONE_KEY, expiry::pexpiretime),
     read("PING", -1, NO_KEYS, generic::ping),
+    write("PSETEX", 4, ONE_KEY, strings::psetex),
+    read("PTTL", 2, ONE_KEY, expiry::pttl),
     connection("QUIT", -1, NO_KEYS),
     connection("RESET", 1, NO_KEYS),
+    read("SCAN", -2, NO_KEYS, scan::scan),
     connection("SELECT", 2, NO_KEYS),
     write("SET", -3, ONE_KEY, strings::set),
+    write("SETEX", 4, ONE_KEY, strings::setex),
+    write("SETNX", 3, ONE_KEY, strings::setnx),
+    write("SETRANGE", 4, ONE_KEY, strings::setrange),
+    read("STRLEN", 2, ONE_KEY, strings::strlen),
+    read("TOUCH", -2, ALL_KEYS, generic::exists),
+    read("TTL", 2, ONE_KEY, expiry::ttl),
+    read("TYPE", 2, ONE_KEY, generic::type_of),
+    write("UNLINK", -2, ALL_KEYS, generic::del),
     connection("UNWATCH", 1, NO_KEYS),
     connection("WATCH", -2, ALL_KEYS),
 ];

@@ -5,7 +5,7 @@ use storage::Batch;
 use wire::Reply;
 
 use crate::command::wrong_arity;
-use crate::error::{Outcome, Stop};
+use crate::error::{Outcome, SYNTAX, Stop, refuse};
 use crate::{Context, keyspace};
 
 /// `PING [message]`
@@ -34,6 +34,39 @@ pub(crate) fn del(args: &[Bytes], context: &Context<'_>, batch: &mut Batch) -> O
         }
     }
     Ok(Reply::Integer(removed))
+}
+
+/// `EXISTS key ...`: how many there are, repeated ones counted each time. TOUCH is the same where nothing is evicted.
+pub(crate) fn exists(args: &[Bytes], context: &Context<'_>, _: &mut Batch) -> Outcome {
+    let values = keyspace::multi_get(context.reader, &args[1..], context.now_ms)?;
+    let present = values.iter().flatten().count();
+    Ok(Reply::Integer(i64::try_from(present).unwrap_or(i64::MAX)))
+}
+
+/// `TYPE key`
+pub(crate) fn type_of(args: &[Bytes], context: &Context<'_>, _: &mut Batch) -> Outcome {
+    let name = match context.get(&args[1])? {
+        Some(_) => "string",
+        None => "none",
+    };
+    Ok(Reply::Simple(name.into()))
+}
+
+/// `DBSIZE`
+pub(crate) fn dbsize(_: &[Bytes], context: &Context<'_>, _: &mut Batch) -> Outcome {
+    let count = keyspace::count(context.reader, context.now_ms)?;
+    Ok(Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX)))
+}
+
+/// `FLUSHDB [ASYNC | SYNC]`; both are one range deletion.
+pub(crate) fn flush(args: &[Bytes], _: &Context<'_>, batch: &mut Batch) -> Outcome {
+    match &args[1..] {
+        [] => {}
+        [mode] if mode.eq_ignore_ascii_case(b"ASYNC") || mode.eq_ignore_ascii_case(b"SYNC") => {}
+        _ => return refuse(SYNTAX),
+    }
+    keyspace::clear(batch);
+    Ok(Reply::OK)
 }
 
 /// `keys` without repetition, sorted.

@@ -27,14 +27,17 @@
 //!
 //! [`keyspace`] describes what is stored. `docs/commands.md` lists the commands and how they differ from Redis.
 
-// The next commits use the rest.
-#![allow(dead_code)]
-
 mod command;
 mod context;
+mod counters;
 mod error;
+mod expiry;
 mod generic;
+mod glob;
 pub mod keyspace;
+mod number;
+mod options;
+mod overlay;
 pub mod plain;
 mod scan;
 mod session;
@@ -44,6 +47,7 @@ mod watch;
 pub use command::{Command, Flow};
 pub use context::Context;
 pub use error::{Error, Result};
+pub use overlay::Overlay;
 pub use scan::ScanCursors;
 pub use session::{Decision, Env, Host, Session};
 pub use watch::WatchTable;

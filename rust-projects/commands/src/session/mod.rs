@@ -1,10 +1,36 @@
-//! What a connection remembers.
+//! What a connection remembers, and the commands about it.
+//!
+//! # What it is
+//!
+//! [`Session`] takes the requests of one connection in order and decides each: the reply, the effects on the data, and
+//! what the connection remembers from then on (protocol, authentication, name, MULTI queue, watched keys).
+//!
+//! # What it guarantees
+//!
+//! EXEC gives one batch: all of a transaction or nothing, decided in one call against one state. It gives nothing if a
+//! watched key was changed or has expired since. What a connection can make it remember is bounded.
+//!
+//! # What it does not
+//!
+//! It reads no socket and no clock, and compares no password itself: see [`Host`].
+//!
+//! # How it works
+//!
+//! ```text
+//!   request -> known? -> authenticated? -> in MULTI? --- yes -> queue
+//!                                             `---- no --> connection.rs, transaction.rs or execute()
+//! ```
+
+mod connection;
+mod transaction;
 
 use bytes::Bytes;
 use storage::Batch;
 use wire::{Protocol, Reply};
 
+use crate::watch::Watches;
 use crate::{Command, Context, Flow, Result, WatchTable};
+use transaction::Transaction;
 
 /// What the server does after a command.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +41,15 @@ pub enum Decision {
     Close(Reply),
 }
 
+impl Decision {
+    /// The reply, whatever follows it.
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Self::Reply(reply) | Self::Close(reply) => reply,
+        }
+    }
+}
+
 /// What a session asks of its server.
 pub trait Host {
     /// Whether clients must authenticate.
@@ -23,7 +58,7 @@ pub trait Host {
     /// Whether `user` (`default` unless the client names one) may enter with `password`. Compare in constant time.
     fn authenticate(&self, user: &[u8], password: &[u8]) -> bool;
 
-    /// The text of INFO for `sections`, lower case; empty for the default ones.
+    /// The text of INFO for `sections`, in lower case; none means the default ones.
     fn info(&self, sections: &[String]) -> String;
 
     /// The parameters that CONFIG GET shows, with their values.
@@ -50,6 +85,10 @@ pub struct Env<'a> {
 pub struct Session {
     id: u64,
     protocol: Protocol,
+    is_authenticated: bool,
+    name: Bytes,
+    transaction: Option<Transaction>,
+    watches: Watches,
 }
 
 impl Session {
@@ -58,6 +97,10 @@ impl Session {
         Self {
             id,
             protocol: Protocol::Resp2,
+            is_authenticated: false,
+            name: Bytes::new(),
+            transaction: None,
+            watches: Watches::default(),
         }
     }
 
@@ -71,24 +114,65 @@ impl Session {
         self.protocol
     }
 
+    /// Whether the client gave a password that was accepted.
+    pub fn is_authenticated(&self) -> bool {
+        self.is_authenticated
+    }
+
     /// Decides one request, its name first. Effects are appended to `env.batch` and noted in `env.watches`.
     ///
     /// # Errors
-    /// As [`crate::execute`]; send [`crate::Error::to_reply`] and go on.
+    /// As [`crate::execute`]: nothing was appended, an EXEC is discarded. Send [`crate::Error::to_reply`] and go on.
     pub fn handle(&mut self, args: &[Bytes], env: &mut Env<'_>) -> Result<Decision> {
         let command = match Command::parse(args) {
             Ok(command) => command,
-            Err(reply) => return Ok(Decision::Reply(reply)),
+            Err(reply) => return Ok(self.reject(reply)),
         };
-        if command.flow() == Flow::Connection {
-            return Ok(Decision::Reply(Reply::error("ERR not yet")));
+        if env.host.requires_password() && !self.is_authenticated && !is_open(command.name()) {
+            return Ok(self.reject(Reply::error("NOAUTH Authentication required.")));
         }
-        let before = env.batch.len();
-        let reply = crate::execute(&command, &env.context, env.batch)?;
-        env.watches.touch(&env.batch.ops()[before..]);
-        Ok(Decision::Reply(reply))
+        if let Some(transaction) = &mut self.transaction
+            && !transaction::is_immediate(command.name())
+        {
+            let reply = transaction.queue(args, env.context.limits.batch_bytes);
+            return Ok(Decision::Reply(reply));
+        }
+        match command.name() {
+            "EXEC" => self.exec(env).map(Decision::Reply),
+            "QUIT" => Ok(Decision::Close(Reply::OK)),
+            _ => {
+                let before = env.batch.len();
+                let reply = self.decide(&command, env)?;
+                env.watches.touch(&env.batch.ops()[before..]);
+                Ok(Decision::Reply(reply))
+            }
+        }
     }
 
-    /// Ends the session: forgets what it watched.
-    pub fn end(self, _watches: &mut WatchTable) {}
+    /// Ends the session: forgets what it watched. Call it when the connection closes.
+    pub fn end(mut self, watches: &mut WatchTable) {
+        self.watches.clear(watches);
+    }
+
+    /// Decides a command now, queued before or not.
+    fn decide(&mut self, command: &Command<'_>, env: &mut Env<'_>) -> Result<Reply> {
+        if command.flow() == Flow::Connection {
+            self.decide_connection(command, env)
+        } else {
+            crate::execute(command, &env.context, env.batch)
+        }
+    }
+
+    /// A request refused before it was looked at spoils the transaction it belongs to.
+    fn reject(&mut self, reply: Reply) -> Decision {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.spoil();
+        }
+        Decision::Reply(reply)
+    }
+}
+
+/// Whether a command needs no authentication.
+fn is_open(name: &str) -> bool {
+    matches!(name, "AUTH" | "HELLO" | "QUIT" | "RESET")
 }

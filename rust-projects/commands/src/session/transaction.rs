@@ -1,0 +1,147 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+
+use bytes::Bytes;
+use storage::Batch;
+use wire::Reply;
+
+use super::{Env, Session};
+use crate::{Command, Context, Overlay, Result};
+
+/// Keys that one connection may watch.
+const MAX_WATCHED_KEYS: usize = 1 << 16;
+/// What a queued argument takes in memory beyond its bytes, roughly.
+const ARGUMENT_OVERHEAD_BYTES: usize = 64;
+
+/// Requests queued since MULTI.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    requests: Vec<Vec<Bytes>>,
+    queued_bytes: usize,
+    is_spoiled: bool,
+}
+
+impl Transaction {
+    /// Keeps a request for EXEC, or spoils the transaction if all of it would take more than `max_bytes`.
+    pub(super) fn queue(&mut self, args: &[Bytes], max_bytes: usize) -> Reply {
+        let bytes: usize = args
+            .iter()
+            .map(|arg| arg.len() + ARGUMENT_OVERHEAD_BYTES)
+            .sum();
+        if self.queued_bytes + bytes > max_bytes {
+            self.spoil();
+            return Reply::error(format!(
+                "ERR the transaction takes more than {max_bytes} bytes"
+            ));
+        }
+        // A spoiled transaction will never run.
+        if !self.is_spoiled {
+            self.queued_bytes += bytes;
+            self.requests.push(args.to_vec());
+        }
+        Reply::Simple("QUEUED".into())
+    }
+
+    /// Makes EXEC refuse.
+    pub(super) fn spoil(&mut self) {
+        self.is_spoiled = true;
+        self.requests = Vec::new();
+    }
+}
+
+/// Whether a command is decided at once also after MULTI.
+pub(super) fn is_immediate(name: &str) -> bool {
+    matches!(
+        name,
+        "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET"
+    )
+}
+
+impl Session {
+    pub(super) fn multi(&mut self) -> Reply {
+        if self.transaction.is_some() {
+            return Reply::error("ERR MULTI calls can not be nested");
+        }
+        self.transaction = Some(Transaction::default());
+        Reply::OK
+    }
+
+    pub(super) fn discard(&mut self, env: &mut Env<'_>) -> Reply {
+        if self.transaction.take().is_none() {
+            return Reply::error("ERR DISCARD without MULTI");
+        }
+        self.watches.clear(env.watches);
+        Reply::OK
+    }
+
+    pub(super) fn watch(&mut self, keys: &[Bytes], env: &mut Env<'_>) -> Result<Reply> {
+        if self.transaction.is_some() {
+            return Ok(Reply::error("ERR WATCH inside MULTI is not allowed"));
+        }
+        if self.watches.len() + keys.len() > MAX_WATCHED_KEYS {
+            return Ok(Reply::error(format!(
+                "ERR a connection may watch {MAX_WATCHED_KEYS} keys"
+            )));
+        }
+        let Context { reader, now_ms, .. } = env.context;
+        for key in keys {
+            self.watches.add(env.watches, reader, key, now_ms)?;
+        }
+        Ok(Reply::OK)
+    }
+
+    pub(super) fn unwatch(&mut self, env: &mut Env<'_>) -> Reply {
+        self.watches.clear(env.watches);
+        Reply::OK
+    }
+
+    pub(super) fn exec(&mut self, env: &mut Env<'_>) -> Result<Reply> {
+        let Some(transaction) = self.transaction.take() else {
+            return Ok(Reply::error("ERR EXEC without MULTI"));
+        };
+        let holds = self.watches.hold(env.watches, env.context.now_ms);
+        self.watches.clear(env.watches);
+        if transaction.is_spoiled {
+            return Ok(Reply::error(
+                "EXECABORT Transaction discarded because of previous errors.",
+            ));
+        }
+        if !holds {
+            return Ok(Reply::NullArray);
+        }
+        // Apart from the batch of the caller, which stays as it is if one of the requests cannot be decided.
+        let mut batch = Batch::new();
+        let replies = self.run_all(&transaction.requests, env, &mut batch)?;
+        env.watches.touch(batch.ops());
+        env.batch.extend(batch);
+        Ok(Reply::Array(replies))
+    }
+
+    /// Decides `requests`, each seeing the effects of those before.
+    fn run_all(
+        &mut self,
+        requests: &[Vec<Bytes>],
+        env: &mut Env<'_>,
+        batch: &mut Batch,
+    ) -> Result<Vec<Reply>> {
+        let mut overlay = Overlay::new(env.context.reader);
+        let mut replies = Vec::with_capacity(requests.len());
+        for args in requests {
+            let before = batch.len();
+            let mut inner = Env {
+                context: Context {
+                    reader: &overlay,
+                    ..env.context
+                },
+                batch: &mut *batch,
+                watches: &mut *env.watches,
+                host: env.host,
+            };
+            replies.push(match Command::parse(args) {
+                Ok(command) => self.decide(&command, &mut inner)?,
+                Err(reply) => reply,
+            });
+            overlay.apply(&batch.ops()[before..]);
+        }
+        Ok(replies)
+    }
+}
