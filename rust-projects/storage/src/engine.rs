@@ -1,12 +1,13 @@
 //! The traits, by capability. An engine implements those it can honour; one contract suite per capability
 //! (`tests/contract/`) runs against every engine that claims it.
 
+use std::ops::Bound;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Batch, EngineKind, KeyRange, Result};
+use crate::{Batch, EngineKind, Error, KeyRange, Op, Result};
 
 /// Position of a batch in the order of all batches of an engine, from 1; 0 is "before the first".
 pub type Seq = u64;
@@ -85,6 +86,54 @@ impl Default for Limits {
             value_bytes: 512 << 20,
             batch_bytes: 1 << 30,
         }
+    }
+}
+
+impl Limits {
+    /// Checks `batch` before anything of it is applied. Bounds of range deletions count towards the batch only.
+    ///
+    /// # Errors
+    /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`] or [`Error::BatchTooLarge`], for the first limit exceeded.
+    pub fn check(&self, batch: &Batch) -> Result<()> {
+        let mut total = 0_usize;
+        for op in batch.ops() {
+            let (key, value) = match op {
+                Op::Put { key, value } => (key.len(), value.len()),
+                Op::Delete { key } => (key.len(), 0),
+                Op::DeleteRange { range } => {
+                    let (start, end) = range.as_slices();
+                    total = total.saturating_add(bound_len(start) + bound_len(end));
+                    continue;
+                }
+            };
+            if key > self.key_bytes {
+                return Err(Error::KeyTooLarge {
+                    len: key,
+                    max: self.key_bytes,
+                });
+            }
+            if value > self.value_bytes {
+                return Err(Error::ValueTooLarge {
+                    len: value,
+                    max: self.value_bytes,
+                });
+            }
+            total = total.saturating_add(key + value);
+        }
+        match total > self.batch_bytes {
+            true => Err(Error::BatchTooLarge {
+                len: total,
+                max: self.batch_bytes,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+fn bound_len(bound: Bound<&[u8]>) -> usize {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => key.len(),
+        Bound::Unbounded => 0,
     }
 }
 

@@ -69,6 +69,18 @@ impl KeyRange {
         }
     }
 
+    /// Bytes of both bounds together.
+    pub(crate) fn bytes_len(&self) -> usize {
+        [&self.start, &self.end]
+            .into_iter()
+            .map(|bound| match bound {
+                // A length of up to five bytes and a tag come with each key.
+                Bound::Included(key) | Bound::Excluded(key) => key.len() + 6,
+                Bound::Unbounded => 1,
+            })
+            .sum()
+    }
+
     /// The bounds as borrowed slices, in the form standard collections take.
     pub fn as_slices(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         (

@@ -55,7 +55,8 @@ pub trait File: Send + Sync + fmt::Debug {
     /// I/O errors, after which nothing is known about what reached the disk.
     fn sync_data(&self) -> Result<()>;
 
-    /// Reserves disk blocks for the first `len` bytes, extending the file, so that a full disk shows now.
+    /// Reserves disk blocks for the first `len` bytes without changing the file's length, so that a full disk shows
+    /// now and not at a later write. Does nothing where the file system cannot.
     ///
     /// # Errors
     /// I/O errors; [`crate::Error::DiskFull`].

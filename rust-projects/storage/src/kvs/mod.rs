@@ -1,1 +1,387 @@
-//! The log-structured engine.
+//! `kvs`, the log-structured engine: values in an append-only log, an ordered index of all keys in memory.
+//!
+//! # What it is
+//!
+//! The design of Bitcask (Sheehy and Smith, 2010) with an ordered index, atomic batches, snapshots and group commit.
+//! A batch becomes one checksummed frame at the end of the active segment; the index maps each key to the place of
+//! its value. Compaction copies what is still needed out of old segments.
+//!
+//! # What it guarantees
+//!
+//! Everything the traits of this crate promise. Point reads take no lock and see whole batches only; compaction holds
+//! no lock across I/O; a crash at any file operation loses nothing acknowledged and shows no half of a batch.
+//!
+//! # What it does not
+//!
+//! Every key lives in memory, at about 60 bytes beyond the key; for key sets larger than memory use
+//! [`crate::FjallEngine`]. Reads of values are not cached beyond the operating system's page cache.
+//!
+//! # How it works
+//!
+//! ```text
+//!  submit -- encode frame, index it, applied += 1 --> pending --+
+//!                                                               | commit (one at a time): write, fdatasync,
+//!  readers <-- visible (acknowledged) <-------------------------+ visible = applied when it began
+//!     |
+//!     +-- index (key -> seq, segment, offset) --> ring of pending frames, else the segment's file
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `format`, `segment`, `hint` | the bytes on disk: `docs/format-kvs.md` |
+//! | `index`, `snapshot`, `read` | keys in memory and how readers use them |
+//! | `shared`, `pending` | the write path: apply now, commit in groups |
+//! | `recovery` | which bytes count after a crash |
+//! | `compaction`, `output`, `reserve`, `maintenance` | getting rid of garbage, also on a full disk |
+
+mod checkpoint;
+mod compaction;
+pub mod format;
+mod hint;
+mod index;
+mod maintenance;
+mod options;
+mod output;
+mod pending;
+mod read;
+mod recovery;
+mod reserve;
+pub mod segment;
+mod shared;
+mod snapshot;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+pub use options::{CutTail, Options, Recovery, Stats};
+
+use self::format::SegmentKind;
+use self::hint::{hint_path, write_hint};
+use self::maintenance::Background;
+use self::pending::Ring;
+use self::read::{Position, View};
+use self::recovery::recover;
+use self::reserve::Reserve;
+use self::segment::{Segment, SegmentSet};
+use self::shared::{Committer, Counters, Shared, Writer, lock};
+use self::snapshot::{Pin, Registry};
+use crate::{
+    Batch, Checkpoint, Direction, Durability, Engine, EngineKind, Entries, Error, Identity,
+    KeyRange, Keys, Limits, Reader, Result, Seq, Snapshots, SyncPolicy,
+};
+
+/// What the identity file of a directory of this engine says.
+pub(crate) const IDENTITY: Identity = Identity {
+    engine: EngineKind::Kvs,
+    format: format::FORMAT,
+};
+
+/// A handle to an open log engine. Clones share it; the last one to go closes it cleanly.
+#[derive(Debug, Clone)]
+pub struct LogEngine {
+    shared: Arc<Shared>,
+    visible: Arc<View>,
+    latest: Arc<View>,
+    closer: Arc<Closer>,
+}
+
+impl LogEngine {
+    /// Opens the engine in `dir`, which is created if absent.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::WrongEngine`], [`Error::NewerFormat`]; [`Error::Corrupt`] when the files hold what no
+    /// crash explains; I/O errors.
+    pub fn open(dir: &Path, options: Options) -> Result<Self> {
+        let began = Instant::now();
+        let files = Arc::clone(&options.files);
+        files.create_dir_all(dir)?;
+        let dir_lock = files.lock_dir(dir)?;
+        IDENTITY.claim(&*files, dir)?;
+        let mut recovered = recover(&*files, dir)?;
+        recovered.recovery.took = began.elapsed();
+        let reserve = Reserve::new(&files, dir, options.reserve_bytes);
+        let active = match recovered.tail {
+            Some(tail) if tail.size() < options.segment_bytes => reopen(&tail, &options)?,
+            tail => {
+                if let Some(tail) = tail {
+                    tail.seal(recovered.seq)?;
+                }
+                let (id, capacity) = (recovered.next_segment, options.segment_bytes);
+                recovered.next_segment += 1;
+                let salt = shared::salt(options.entropy, id);
+                let header = format::Header {
+                    kind: SegmentKind::Log,
+                    id,
+                    salt,
+                };
+                let active = Segment::create(&*files, dir, header, capacity)?;
+                Arc::new(active)
+            }
+        };
+        recovered
+            .segments
+            .retain(|segment| segment.id() != active.id());
+        recovered.segments.push(Arc::clone(&active));
+        // A full disk is no reason not to open.
+        let _ = reserve.take();
+        let background = options.background;
+        let counters = Counters {
+            keys: AtomicU64::new(recovered.keys),
+            ..Counters::default()
+        };
+        let next_range = recovered.ranges.keys().next_back().map_or(0, |id| id + 1);
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            recovery: recovered.recovery,
+            index: recovered.index,
+            segments: SegmentSet::new(recovered.segments),
+            ring: Ring::new(),
+            snapshots: Registry::default(),
+            reserve,
+            writer: Mutex::new(Writer {
+                position: active.size(),
+                active,
+                pending: Vec::new(),
+                pending_bytes: 0,
+                ranges: recovered.ranges,
+                next_range,
+            }),
+            committer: Mutex::new(Committer {
+                unsynced: None,
+                buffer: Vec::new(),
+            }),
+            rotation: Mutex::new(()),
+            housekeeping: Mutex::new(()),
+            waiting_tombstones: Mutex::new(Vec::new()),
+            next_segment: AtomicU32::new(recovered.next_segment),
+            applied: AtomicU64::new(recovered.seq),
+            visible: AtomicU64::new(recovered.seq),
+            poison: OnceLock::new(),
+            counters,
+            dir_lock: Mutex::new(Some(dir_lock)),
+            options,
+        });
+        let background = background.then(|| Background::start(&shared)).transpose()?;
+        let view = |position| {
+            Arc::new(View {
+                shared: Arc::clone(&shared),
+                position,
+            })
+        };
+        let closer = Closer {
+            shared: Arc::clone(&shared),
+            background: Mutex::new(background),
+        };
+        Ok(Self {
+            visible: view(Position::Visible),
+            latest: view(Position::Applied),
+            closer: Arc::new(closer),
+            shared,
+        })
+    }
+
+    /// What happened when the directory was opened.
+    pub fn recovery(&self) -> &Recovery {
+        &self.shared.recovery
+    }
+
+    /// Figures of this moment.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let segments = shared.segments.all();
+        let live = segments
+            .iter()
+            .map(|segment| segment.live.load(Ordering::Relaxed).max(0) as u64);
+        let oldest_snapshot = shared.snapshots.oldest();
+        let pinned = counters.pinned_bytes.load(Ordering::Relaxed);
+        Stats {
+            keys: counters.keys.load(Ordering::Relaxed),
+            segments: segments.len(),
+            disk_bytes: segments.iter().map(|segment| segment.size()).sum(),
+            live_bytes: live.sum(),
+            applied: shared.applied(),
+            acknowledged: shared.visible(),
+            snapshots: shared.snapshots.count(),
+            oldest_snapshot,
+            pinned_bytes: if oldest_snapshot.is_some() { pinned } else { 0 },
+            syncs: counters.syncs.load(Ordering::Relaxed),
+            batches: counters.batches.load(Ordering::Relaxed),
+            compacted_segments: counters.compacted_segments.load(Ordering::Relaxed),
+            compacted_bytes: counters.compacted_bytes.load(Ordering::Relaxed),
+            reserve_held: shared.reserve.is_held(),
+        }
+    }
+
+    /// Does all background work that is due, now and in this thread: for engines opened without a background thread.
+    ///
+    /// # Errors
+    /// I/O errors; [`Error::Corrupt`] when compaction meets a damaged segment.
+    pub fn maintain(&self) -> Result<()> {
+        self.shared.maintain(&|_| true)
+    }
+
+    /// Closes the engine cleanly: everything durable, the log ended by a footer, hints written. Other handles and
+    /// snapshots can still read.
+    ///
+    /// # Errors
+    /// I/O errors; what was acknowledged before is safe all the same.
+    pub fn close(self) -> Result<()> {
+        self.closer.close()
+    }
+}
+
+/// Makes the last segment of the log ready for more frames.
+fn reopen(tail: &Arc<Segment>, options: &Options) -> Result<Arc<Segment>> {
+    let file = options.files.open(&tail.path)?;
+    // On a full disk it has no room beyond what it holds, and the next write asks for a new segment.
+    let capacity = match file.allocate(options.segment_bytes) {
+        Ok(()) => options.segment_bytes,
+        Err(Error::DiskFull { .. }) => tail.size(),
+        Err(error) => return Err(error),
+    };
+    let segment = Segment::new(tail.header, tail.path.clone(), file, capacity, tail.size());
+    segment
+        .live
+        .store(tail.live.load(Ordering::Relaxed), Ordering::Relaxed);
+    segment.sealed.store(tail.is_sealed(), Ordering::Relaxed);
+    Ok(Arc::new(segment))
+}
+
+/// Closes the engine when the last handle goes.
+#[derive(Debug)]
+struct Closer {
+    shared: Arc<Shared>,
+    background: Mutex<Option<Background>>,
+}
+
+impl Closer {
+    fn close(&self) -> Result<()> {
+        if let Some(mut background) = lock(&self.background).take() {
+            background.stop();
+        }
+        let shared = &self.shared;
+        if shared.poison.get().is_some() {
+            return shared.check_poison();
+        }
+        let seq = shared.commit(true)?;
+        let writer = lock(&shared.writer);
+        let active = &writer.active;
+        if !active.is_sealed() {
+            active.seal(seq).map_err(|error| shared.poison(&error))?;
+            let files = &*shared.options.files;
+            let _ = files.remove(&hint_path(&active.path));
+            // A missing hint costs time at the next open, nothing else.
+            let _ = write_hint(files, active);
+        }
+        // Nothing may be written behind the footer by this process any more.
+        let _ = shared.poison.set("it was closed".into());
+        drop(lock(&shared.dir_lock).take());
+        Ok(())
+    }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `LogEngine::close`.
+        let _ = self.close();
+    }
+}
+
+impl Reader for LogEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.visible.get(key)
+    }
+
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
+        self.visible.multi_get(keys)
+    }
+
+    fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.visible.contains(key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        self.visible.scan(range, direction)
+    }
+
+    fn scan_keys(&self, range: &KeyRange, direction: Direction) -> Keys<'_> {
+        self.visible.scan_keys(range, direction)
+    }
+
+    fn approximate_size(&self, range: &KeyRange) -> Result<u64> {
+        self.visible.approximate_size(range)
+    }
+}
+
+impl Engine for LogEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Kvs
+    }
+
+    fn limits(&self) -> Limits {
+        self.shared.options.limits
+    }
+
+    fn write(&self, batch: &Batch) -> Result<()> {
+        self.shared.write(batch)
+    }
+}
+
+impl Snapshots for LogEngine {
+    fn snapshot(&self) -> Result<Box<dyn Reader + Send + Sync>> {
+        let pin = Pin::new(&self.shared, || self.shared.visible());
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(View {
+            shared,
+            position: Position::Pinned(pin),
+        }))
+    }
+}
+
+impl Durability for LogEngine {
+    fn sync_policy(&self) -> SyncPolicy {
+        self.shared.options.sync
+    }
+
+    fn submit(&self, batch: &Batch) -> Result<Seq> {
+        if batch.is_empty() {
+            return Ok(self.shared.applied());
+        }
+        self.shared.submit(batch)
+    }
+
+    fn latest(&self) -> &dyn Reader {
+        &*self.latest
+    }
+
+    fn applied(&self) -> Seq {
+        self.shared.applied()
+    }
+
+    fn commit(&self) -> Result<Seq> {
+        self.shared.commit(false)
+    }
+
+    fn sync(&self) -> Result<Seq> {
+        self.shared.commit(true)
+    }
+
+    fn acknowledged(&self) -> Seq {
+        self.shared.visible()
+    }
+
+    fn poisoned(&self) -> Option<String> {
+        self.shared.poison.get().cloned()
+    }
+}
+
+impl Checkpoint for LogEngine {
+    fn checkpoint(&self, dir: &Path) -> Result<()> {
+        self.shared.checkpoint(dir)
+    }
+}

@@ -1,0 +1,252 @@
+//! Hint files: the keys of a sealed segment in order, so that opening need not read the values.
+//!
+//! A hint is derived data. It is used only when its checksum holds and it covers exactly the segment's bytes; otherwise
+//! the segment is read instead. In memory the same encoding serves as the sorted list of a segment's records that
+//! recovery merges.
+
+use std::path::{Path, PathBuf};
+
+use bytes::BufMut;
+
+use super::format::{Change, Cursor, Frame, Header, put_bound, put_varint};
+use super::index::Version;
+use super::segment::{self, Segment};
+use crate::file::FileSystem;
+use crate::{Error, KeyRange, Result, Seq};
+
+const MAGIC: &[u8; 8] = b"KPHINTS\x01";
+/// Magic, id, salt, covered bytes, records, ranges, largest sequence number.
+const HEAD_LEN: usize = 8 + 4 + 8 + 8 + 4 + 4 + 8;
+
+const PUT: u8 = 1;
+const TOMBSTONE: u8 = 2;
+
+/// `<dir>/<id>.hint`.
+pub(super) fn hint_path(segment: &Path) -> PathBuf {
+    segment.with_extension("hint")
+}
+
+/// One point record of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HintRecord<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) version: Version,
+}
+
+/// One range deletion of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HintRange {
+    pub(super) seq: Seq,
+    pub(super) segment: u32,
+    pub(super) offset: u32,
+    pub(super) record_len: u64,
+    pub(super) range: KeyRange,
+}
+
+/// Collects the records of a segment.
+#[derive(Debug)]
+pub(super) struct HintBuilder<'a> {
+    header: Header,
+    records: Vec<HintRecord<'a>>,
+    ranges: Vec<HintRange>,
+    seq: Seq,
+}
+
+impl<'a> HintBuilder<'a> {
+    pub(super) fn new(header: Header) -> Self {
+        Self {
+            header,
+            records: Vec::new(),
+            ranges: Vec::new(),
+            seq: 0,
+        }
+    }
+
+    /// Adds the records of a frame, which must be intact.
+    pub(super) fn add_frame(&mut self, frame: &Frame<'a>) {
+        self.seq = self.seq.max(frame.seq);
+        let segment = self.header.id;
+        for placed in frame.records().map_while(std::result::Result::ok) {
+            let seq = placed.record.seq;
+            let offset = placed.value_offset as u32;
+            match placed.record.change {
+                Change::Put { key, value } => {
+                    let version = Version::put(seq, segment, offset, value.len() as u32);
+                    self.records.push(HintRecord { key, version });
+                }
+                Change::Delete { key } => {
+                    let version = Version::tombstone(seq, segment, offset);
+                    self.records.push(HintRecord { key, version });
+                }
+                Change::DeleteRange { range } => {
+                    let record_len = placed.len;
+                    self.ranges.push(HintRange {
+                        seq,
+                        segment,
+                        offset,
+                        record_len,
+                        range,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The hint of the segment's first `covered` bytes.
+    pub(super) fn finish(mut self, covered: u64) -> Vec<u8> {
+        self.records.sort_by(|a, b| {
+            (a.key, a.version.seq, a.version.offset).cmp(&(b.key, b.version.seq, b.version.offset))
+        });
+        let mut out = Vec::with_capacity(HEAD_LEN + self.records.len() * 40);
+        out.put_slice(MAGIC);
+        out.put_u32_le(self.header.id);
+        out.put_u64_le(self.header.salt);
+        out.put_u64_le(covered);
+        out.put_u32_le(self.records.len() as u32);
+        out.put_u32_le(self.ranges.len() as u32);
+        out.put_u64_le(self.seq);
+        for range in &self.ranges {
+            put_varint(&mut out, range.seq);
+            put_varint(&mut out, u64::from(range.offset));
+            put_varint(&mut out, range.record_len);
+            put_bound(&mut out, &range.range.start);
+            put_bound(&mut out, &range.range.end);
+        }
+        for HintRecord { key, version } in &self.records {
+            out.push(if version.is_put() { PUT } else { TOMBSTONE });
+            put_varint(&mut out, version.seq);
+            put_varint(&mut out, u64::from(version.offset));
+            if let Some(len) = version.value_len() {
+                put_varint(&mut out, len as u64);
+            }
+            put_varint(&mut out, key.len() as u64);
+            out.put_slice(key);
+        }
+        let check = crc32fast::hash(&out);
+        out.put_u32_le(check);
+        out
+    }
+}
+
+/// A hint that passed its checks.
+#[derive(Debug)]
+pub(super) struct Hint {
+    bytes: Vec<u8>,
+    segment: u32,
+    records: u32,
+    /// Where the records start.
+    start: usize,
+    pub(super) ranges: Vec<HintRange>,
+    /// Largest sequence number in the segment.
+    pub(super) seq: Seq,
+}
+
+impl Hint {
+    /// Checks `bytes` against the segment they are said to describe; `None` when they do not describe it exactly.
+    pub(super) fn decode(bytes: Vec<u8>, header: &Header, covered: u64) -> Option<Self> {
+        let (body, check) = bytes.split_last_chunk::<4>()?;
+        if u32::from_le_bytes(*check) != crc32fast::hash(body) || body.len() < HEAD_LEN {
+            return None;
+        }
+        let u32_at = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().expect("four"));
+        let u64_at = |at: usize| u64::from_le_bytes(body[at..at + 8].try_into().expect("eight"));
+        let describes = &body[..8] == MAGIC
+            && u32_at(8) == header.id
+            && u64_at(12) == header.salt
+            && u64_at(20) == covered;
+        if !describes {
+            return None;
+        }
+        let (records, range_count, seq) = (u32_at(28), u32_at(32), u64_at(36));
+        let mut cursor = Cursor {
+            bytes: body,
+            position: HEAD_LEN,
+        };
+        let mut ranges = Vec::new();
+        for _ in 0..range_count {
+            ranges.push(HintRange {
+                seq: cursor.varint()?,
+                segment: header.id,
+                offset: u32::try_from(cursor.varint()?).ok()?,
+                record_len: cursor.varint()?,
+                range: KeyRange {
+                    start: cursor.bound()?,
+                    end: cursor.bound()?,
+                },
+            });
+        }
+        let start = cursor.position;
+        Some(Self {
+            bytes,
+            segment: header.id,
+            records,
+            start,
+            ranges,
+            seq,
+        })
+    }
+
+    /// The point records, by key and then by position in the log.
+    pub(super) fn records(&self) -> HintRecords<'_> {
+        let cursor = Cursor {
+            bytes: &self.bytes,
+            position: self.start,
+        };
+        HintRecords {
+            cursor,
+            segment: self.segment,
+            left: self.records,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct HintRecords<'a> {
+    cursor: Cursor<'a>,
+    segment: u32,
+    left: u32,
+}
+
+impl<'a> HintRecords<'a> {
+    fn decode(&mut self) -> Option<HintRecord<'a>> {
+        let tag = self.cursor.byte()?;
+        let seq = self.cursor.varint()?;
+        let offset = self.cursor.varint()? as u32;
+        let version = match tag {
+            PUT => Version::put(seq, self.segment, offset, self.cursor.varint()? as u32),
+            _ => Version::tombstone(seq, self.segment, offset),
+        };
+        let key_len = self.cursor.varint()?;
+        Some(HintRecord {
+            key: self.cursor.take(key_len)?,
+            version,
+        })
+    }
+}
+
+impl<'a> Iterator for HintRecords<'a> {
+    type Item = HintRecord<'a>;
+
+    fn next(&mut self) -> Option<HintRecord<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        self.decode()
+    }
+}
+
+/// Reads a sealed segment back, checks all of it, and writes its hint.
+pub(super) fn write_hint(files: &dyn FileSystem, segment: &Segment) -> Result<()> {
+    let bytes = segment.read_all()?;
+    let mut builder = HintBuilder::new(segment.header);
+    let scan = segment::scan(&bytes, &segment.header, false, |frame| {
+        builder.add_frame(&frame);
+    });
+    if let Some(damage) = scan.damage {
+        return Err(Error::corrupt(&segment.path, damage.offset, damage.what));
+    }
+    let path = hint_path(&segment.path);
+    let temporary = path.with_extension("tmp");
+    let file = files.create(&temporary)?;
+    file.write_all_at(&builder.finish(scan.end), 0)?;
+    // Not synced: a hint that did not reach the disk fails its checksum and is not used.
+    files.rename(&temporary, &path)
+}

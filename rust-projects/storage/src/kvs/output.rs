@@ -1,0 +1,121 @@
+//! A segment being written by compaction or repair: complete, synced and with its hint before it gets its name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::format::{FrameKind, FrameWriter, HEADER_LEN, Header, Record, SegmentKind};
+use super::hint::write_hint;
+use super::segment::{Segment, segment_path, temporary_path};
+use super::shared::salt;
+use crate::file::{File, FileSystem};
+use crate::{Result, Seq};
+
+/// Records are written in frames of about this size.
+const FRAME_BYTES: usize = 256 << 10;
+
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) header: Header,
+    files: Arc<dyn FileSystem>,
+    dir: PathBuf,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    frame: FrameWriter,
+    /// Where the current frame goes.
+    start: u64,
+    seq: Seq,
+    capacity: u64,
+}
+
+impl Output {
+    /// Begins segment `id` with `capacity` bytes reserved.
+    pub(super) fn create(
+        files: &Arc<dyn FileSystem>,
+        dir: &Path,
+        id: u32,
+        entropy: u64,
+        capacity: u64,
+    ) -> Result<Self> {
+        let header = Header {
+            kind: SegmentKind::Compacted,
+            id,
+            salt: salt(entropy, id),
+        };
+        let path = segment_path(dir, id);
+        let temporary = temporary_path(&path);
+        let file = files.create(&temporary)?;
+        let begun = file
+            .allocate(capacity)
+            .and_then(|()| file.write_all_at(&header.encode(), 0));
+        if let Err(error) = begun {
+            let _ = files.remove(&temporary);
+            return Err(error);
+        }
+        Ok(Self {
+            header,
+            files: Arc::clone(files),
+            dir: dir.to_owned(),
+            path,
+            file,
+            frame: FrameWriter::new(Vec::new(), FrameKind::Moved),
+            start: HEADER_LEN as u64,
+            seq: 0,
+            capacity,
+        })
+    }
+
+    /// Appends a record and returns the offset of its value.
+    pub(super) fn push(&mut self, record: &Record<'_>) -> Result<u32> {
+        if self.frame.frame_len() >= FRAME_BYTES {
+            self.end_frame()?;
+        }
+        let offset = self.start + self.frame.push(record) as u64;
+        self.seq = self.seq.max(record.seq);
+        Ok(offset as u32)
+    }
+
+    fn end_frame(&mut self) -> Result<()> {
+        let frame = std::mem::replace(
+            &mut self.frame,
+            FrameWriter::new(Vec::new(), FrameKind::Moved),
+        );
+        if frame.count() > 0 {
+            let bytes = frame.finish(self.header.salt, self.start, self.seq, HEADER_LEN as u64);
+            self.file.write_all_at(&bytes, self.start)?;
+            self.start += bytes.len() as u64;
+            self.frame = FrameWriter::new(bytes, FrameKind::Moved);
+        }
+        Ok(())
+    }
+
+    /// Completes the segment and makes it durable under its name.
+    pub(super) fn finish(mut self) -> Result<Segment> {
+        self.try_finish().inspect_err(|_| {
+            let _ = self.files.remove(&temporary_path(&self.path));
+        })
+    }
+
+    fn try_finish(&mut self) -> Result<Segment> {
+        self.end_frame()?;
+        let file = Arc::clone(&self.file);
+        let segment = Segment::new(
+            self.header,
+            self.path.clone(),
+            file,
+            self.capacity,
+            self.start,
+        );
+        segment.seal(self.seq)?;
+        write_hint(&*self.files, &segment)?;
+        self.files.rename(&temporary_path(&self.path), &self.path)?;
+        self.files.sync_dir(&self.dir)?;
+        segment.synced.store(segment.size(), Ordering::Release);
+        Ok(segment)
+    }
+
+    /// Gives up and removes what was written.
+    pub(super) fn abandon(self) {
+        let _ = self.files.remove(&temporary_path(&self.path));
+    }
+}

@@ -1,0 +1,255 @@
+//! The read path: from a key to its version to its bytes.
+
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::index::{Index, Leaf, Version};
+use super::shared::{Shared, put_len};
+use super::snapshot::Pin;
+use crate::{Direction, Entries, KeyRange, Keys, Reader, Result, Seq};
+
+impl Shared {
+    /// The newest value of `key` at the position that `at` gives.
+    pub(super) fn get(&self, key: &[u8], at: impl Fn() -> Seq) -> Result<Option<Bytes>> {
+        loop {
+            let Some(version) = self.index.get(key, &at).filter(Version::is_put) else {
+                return Ok(None);
+            };
+            if let Some(value) = self.fetch(key, &version)? {
+                return Ok(Some(value));
+            }
+            // Compaction moved the value between the look-up and the read; the index knows the new place.
+        }
+    }
+
+    /// The value of `version`, or `None` when its segment is gone because compaction moved the record.
+    fn fetch(&self, key: &[u8], version: &Version) -> Result<Option<Bytes>> {
+        if let Some(value) = self.ring.read_value(version) {
+            return Ok(Some(value));
+        }
+        let read = self
+            .segments
+            .with(version.segment, |segment| segment.read_value(key, version));
+        read.transpose()
+    }
+}
+
+/// What a view reads at.
+#[derive(Debug)]
+pub(super) enum Position {
+    /// Everything acknowledged.
+    Visible,
+    /// Everything applied.
+    Applied,
+    /// A registered position.
+    Pinned(Pin),
+}
+
+/// A [`Reader`] at a position.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) shared: Arc<Shared>,
+    pub(super) position: Position,
+}
+
+impl View {
+    fn at(&self) -> Seq {
+        match &self.position {
+            Position::Visible => self.shared.visible(),
+            Position::Applied => self.shared.applied(),
+            Position::Pinned(pin) => pin.seq,
+        }
+    }
+
+    /// Registers the position this view reads at now.
+    fn pin(&self) -> Pin {
+        Pin::new(&self.shared, || self.at())
+    }
+}
+
+impl Reader for View {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.shared.get(key, || self.at())
+    }
+
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
+        let pin = self.pin();
+        keys.iter()
+            .map(|key| self.shared.get(key, || pin.seq))
+            .collect()
+    }
+
+    fn contains(&self, key: &[u8]) -> Result<bool> {
+        let version = self.shared.index.get(key, || self.at());
+        Ok(version.is_some_and(|version| version.is_put()))
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        let pin = self.pin();
+        let mut scan = Scan::new(range, direction);
+        Box::new(std::iter::from_fn(move || {
+            let shared = &pin.shared;
+            let step = scan.next_put(&shared.index, pin.seq)?;
+            let value = match shared.fetch(&step.key, &step.version) {
+                Ok(None) => shared.get(&step.key, || pin.seq),
+                found => found,
+            };
+            // The pin keeps the version, so a value is found at its old place or its new one.
+            let value = value.map(|value| (step.key, value.unwrap_or_default()));
+            Some(value)
+        }))
+    }
+
+    fn scan_keys(&self, range: &KeyRange, direction: Direction) -> Keys<'_> {
+        let pin = self.pin();
+        let mut scan = Scan::new(range, direction);
+        Box::new(std::iter::from_fn(move || {
+            let step = scan.next_put(&pin.shared.index, pin.seq)?;
+            Some(Ok(step.key))
+        }))
+    }
+
+    fn approximate_size(&self, range: &KeyRange) -> Result<u64> {
+        let seq = self.at();
+        let mut scan = Scan::new(range, Direction::Forward);
+        let mut total = 0;
+        while let Some(step) = scan.next_put(&self.shared.index, seq) {
+            total += put_len(step.key.len(), step.version.value_len().unwrap_or(0));
+        }
+        Ok(total)
+    }
+}
+
+/// One key of a scan.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) key: Bytes,
+    pub(super) version: Version,
+}
+
+/// A walk over the index in key order. It holds one leaf at a time, so it costs no memory and blocks nobody.
+pub(super) struct Scan {
+    range: KeyRange,
+    direction: Direction,
+    leaf: Option<Arc<Leaf>>,
+    /// Forward: index of the next key in the leaf. Reverse: one more than it.
+    at: usize,
+    /// Where the walk continues when the leaf is done; `None` at the end.
+    next: Option<Box<[u8]>>,
+    started: bool,
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scan")
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scan {
+    pub(super) fn new(range: &KeyRange, direction: Direction) -> Self {
+        Self {
+            range: range.clone(),
+            direction,
+            leaf: None,
+            at: 0,
+            next: None,
+            // An empty range is over before it began.
+            started: range.is_empty(),
+        }
+    }
+
+    /// The next key with a value at `seq`.
+    pub(super) fn next_put(&mut self, index: &Index, seq: Seq) -> Option<Step> {
+        loop {
+            let leaf = self.leaf.clone().or_else(|| self.load_next(index))?;
+            while let Some(at) = self.advance(&leaf) {
+                let key = leaf.key(at);
+                if self.is_past(key) {
+                    (self.leaf, self.next) = (None, None);
+                    return None;
+                }
+                let version = leaf.entry(at).visible_at(seq).filter(Version::is_put);
+                if let Some(version) = version.filter(|_| self.range.contains(key)) {
+                    return Some(Step {
+                        key: Bytes::copy_from_slice(key),
+                        version,
+                    });
+                }
+            }
+            self.leaf = None;
+        }
+    }
+
+    fn advance(&mut self, leaf: &Leaf) -> Option<usize> {
+        match self.direction {
+            Direction::Forward => {
+                let at = self.at;
+                self.at += 1;
+                (at < leaf.len()).then_some(at)
+            }
+            Direction::Reverse => {
+                self.at = self.at.checked_sub(1)?;
+                Some(self.at)
+            }
+        }
+    }
+
+    fn is_past(&self, key: &[u8]) -> bool {
+        match self.direction {
+            Direction::Forward => match &self.range.end {
+                Bound::Included(end) => key > &end[..],
+                Bound::Excluded(end) => key >= &end[..],
+                Bound::Unbounded => false,
+            },
+            Direction::Reverse => match &self.range.start {
+                Bound::Included(start) => key < &start[..],
+                Bound::Excluded(start) => key <= &start[..],
+                Bound::Unbounded => false,
+            },
+        }
+    }
+
+    fn load_next(&mut self, index: &Index) -> Option<Arc<Leaf>> {
+        let from = if self.started {
+            Some(self.next.take()?)
+        } else {
+            self.first_bound()
+        };
+        self.started = true;
+        let leaf = match self.direction {
+            Direction::Forward => {
+                let from = from.unwrap_or_default();
+                let (leaf, next) = index.leaf_from(&from);
+                self.at = leaf.lower_bound(&from);
+                self.next = next;
+                leaf
+            }
+            Direction::Reverse => {
+                let (leaf, next) = index.leaf_before(from.as_deref());
+                self.at = from.map_or(leaf.len(), |before| leaf.lower_bound(&before));
+                self.next = next;
+                leaf
+            }
+        };
+        self.leaf = Some(Arc::clone(&leaf));
+        Some(leaf)
+    }
+
+    /// Forward: the first key that can be in the range. Reverse: the first key beyond it, `None` for no bound.
+    fn first_bound(&self) -> Option<Box<[u8]>> {
+        let bound = match self.direction {
+            Direction::Forward => &self.range.start,
+            Direction::Reverse => &self.range.end,
+        };
+        match (bound, self.direction) {
+            (Bound::Unbounded, _) => None,
+            (Bound::Included(key), Direction::Reverse) => Some([key, &[0][..]].concat().into()),
+            (Bound::Included(key) | Bound::Excluded(key), _) => Some(key[..].into()),
+        }
+    }
+}

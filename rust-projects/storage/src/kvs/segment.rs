@@ -1,0 +1,350 @@
+//! One segment: a file of frames, its place in the set of segments, and how it is read back.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+
+use super::format::{
+    self, CHECK_LEN, FRAME_LEN, Frame, FrameError, FrameKind, HEADER_LEN, Header, SegmentKind,
+};
+use super::index::Version;
+use crate::file::{File, FileSystem};
+use crate::{Error, Result, Seq};
+
+/// An open segment. Its file stays readable after it was removed, for as long as somebody holds it.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) header: Header,
+    pub(super) path: PathBuf,
+    file: Arc<dyn File>,
+    /// Bytes reserved on disk.
+    pub(super) capacity: u64,
+    /// End of the frames written.
+    pub(super) len: AtomicU64,
+    /// End of the frames known durable.
+    pub(super) synced: AtomicU64,
+    /// Bytes of records that some key still needs.
+    pub(super) live: AtomicI64,
+    /// Its last frame is a durable footer.
+    pub(super) sealed: AtomicBool,
+    /// Its hint file was written, or need not be.
+    pub(super) hinted: AtomicBool,
+    /// The oldest snapshot for which compaction kept superseded records here.
+    pub(super) pinned_by: Mutex<Option<Seq>>,
+}
+
+impl Segment {
+    /// Creates a segment under its final name, durable with header and reserved space before anyone can see it.
+    pub(super) fn create(
+        files: &dyn FileSystem,
+        dir: &Path,
+        header: Header,
+        capacity: u64,
+    ) -> Result<Self> {
+        let path = segment_path(dir, header.id);
+        let temporary = temporary_path(&path);
+        let attempt = || -> Result<Arc<dyn File>> {
+            let file = files.create(&temporary)?;
+            file.allocate(capacity)?;
+            file.write_all_at(&header.encode(), 0)?;
+            file.sync_data()?;
+            files.rename(&temporary, &path)?;
+            files.sync_dir(dir)?;
+            Ok(file)
+        };
+        let file = attempt().inspect_err(|_| {
+            // Free the space at once; whatever stays is removed at the next open.
+            let _ = files.remove(&temporary);
+        })?;
+        Ok(Self::new(header, path, file, capacity, HEADER_LEN as u64))
+    }
+
+    pub(super) fn new(
+        header: Header,
+        path: PathBuf,
+        file: Arc<dyn File>,
+        capacity: u64,
+        len: u64,
+    ) -> Self {
+        Self {
+            header,
+            path,
+            file,
+            capacity,
+            len: AtomicU64::new(len),
+            synced: AtomicU64::new(len),
+            live: AtomicI64::new(0),
+            sealed: AtomicBool::new(false),
+            hinted: AtomicBool::new(false),
+            pinned_by: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.header.id
+    }
+
+    /// Bytes in the file.
+    pub(super) fn size(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Bytes that compaction would free.
+    pub(super) fn garbage(&self) -> u64 {
+        let live = self.live.load(Ordering::Relaxed).max(0) as u64;
+        self.size().saturating_sub(live + HEADER_LEN as u64)
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        // A segment that was closed cleanly takes more frames after its footer.
+        self.sealed.store(false, Ordering::Release);
+        self.file.write_all_at(bytes, offset)?;
+        self.len
+            .store(offset + bytes.len() as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// Forces everything written so far to the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        let len = self.size();
+        self.file.sync_data()?;
+        self.synced.store(len, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends the segment with a durable footer.
+    pub(super) fn seal(&self, seq: u64) -> Result<()> {
+        if self.is_sealed() {
+            return Ok(());
+        }
+        let offset = self.size();
+        // What the footer vouches for must be on disk before the footer is.
+        self.sync()?;
+        self.write(&footer(self.header.salt, offset, seq), offset)?;
+        self.sync()?;
+        self.sealed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The value of `version`, checked against its checksum.
+    pub(super) fn read_value(&self, key: &[u8], version: &Version) -> Result<Bytes> {
+        const SMALL: usize = 1024;
+        let value_len = version.value_len().unwrap_or(0);
+        let len = value_len + CHECK_LEN;
+        let offset = u64::from(version.offset);
+        if len <= SMALL {
+            let mut buffer = [0; SMALL];
+            self.file.read_exact_at(&mut buffer[..len], offset)?;
+            self.check_value(key, &buffer[..len], offset)?;
+            return Ok(Bytes::copy_from_slice(&buffer[..value_len]));
+        }
+        let mut buffer = vec![0; len];
+        self.file.read_exact_at(&mut buffer, offset)?;
+        self.check_value(key, &buffer, offset)?;
+        buffer.truncate(value_len);
+        Ok(Bytes::from(buffer))
+    }
+
+    fn check_value(&self, key: &[u8], bytes: &[u8], offset: u64) -> Result<()> {
+        let (value, check) = bytes.split_at(bytes.len() - CHECK_LEN);
+        if format::value_check(key, value).to_le_bytes() == *check {
+            return Ok(());
+        }
+        let what = format!(
+            "the checksum of the value of key {:?} does not match",
+            key.escape_ascii().to_string()
+        );
+        Err(Error::corrupt(&self.path, offset, what))
+    }
+
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    /// The whole segment as written so far.
+    pub(super) fn read_all(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.size() as usize];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Cuts the file to `len` bytes, durably.
+    pub(super) fn cut(&self, len: u64) -> Result<()> {
+        self.file.set_len(len)?;
+        self.file.sync_data()?;
+        self.len.store(len, Ordering::Release);
+        self.synced.store(len, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// The bytes of a footer at `offset`.
+pub(super) fn footer(salt: u64, offset: u64, seq: u64) -> Vec<u8> {
+    let frame = format::FrameWriter::new(Vec::with_capacity(FRAME_LEN), FrameKind::Footer);
+    frame.finish(salt, offset, seq, offset)
+}
+
+/// `<dir>/<id>.segment`.
+pub(super) fn segment_path(dir: &Path, id: u32) -> PathBuf {
+    dir.join(format!("{id:010}.segment"))
+}
+
+/// Where a segment is built before it gets its name.
+pub(super) fn temporary_path(path: &Path) -> PathBuf {
+    path.with_extension("segment-new")
+}
+
+/// The id in a segment's file name.
+pub(super) fn segment_id(path: &Path) -> Option<u32> {
+    if path.extension()? != "segment" {
+        return None;
+    }
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// All segments by id; readers take no lock.
+#[derive(Debug, Default)]
+pub(super) struct SegmentSet {
+    sorted: ArcSwap<Vec<Arc<Segment>>>,
+}
+
+impl SegmentSet {
+    pub(super) fn new(mut segments: Vec<Arc<Segment>>) -> Self {
+        segments.sort_by_key(|segment| segment.id());
+        Self {
+            sorted: ArcSwap::from_pointee(segments),
+        }
+    }
+
+    pub(super) fn all(&self) -> Arc<Vec<Arc<Segment>>> {
+        self.sorted.load_full()
+    }
+
+    /// Calls `read` with the segment, without taking part in its reference count.
+    pub(super) fn with<T>(&self, id: u32, read: impl FnOnce(&Segment) -> T) -> Option<T> {
+        let sorted = self.sorted.load();
+        let at = sorted
+            .binary_search_by_key(&id, |segment| segment.id())
+            .ok()?;
+        Some(read(&sorted[at]))
+    }
+
+    pub(super) fn insert(&self, segment: &Arc<Segment>) {
+        self.sorted.rcu(|sorted| {
+            let mut new = sorted.to_vec();
+            let at = new.partition_point(|other| other.id() < segment.id());
+            new.insert(at, Arc::clone(segment));
+            new
+        });
+    }
+
+    pub(super) fn remove(&self, id: u32) {
+        self.sorted.rcu(|sorted| {
+            let others = sorted.iter().filter(|segment| segment.id() != id);
+            others.cloned().collect::<Vec<_>>()
+        });
+    }
+}
+
+/// Where the intact frames of a segment end, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanEnd {
+    /// End of the last frame of the unbroken run from the start.
+    pub end: u64,
+    /// Whether the last frame of that run is a footer.
+    pub footer: bool,
+    /// Largest sequence number in it.
+    pub seq: u64,
+    /// What ended the run, unless it was the end of the file.
+    pub damage: Option<Damage>,
+}
+
+/// Bytes that are no frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Offset of the first bad frame.
+    pub offset: u64,
+    /// What does not hold there.
+    pub what: String,
+    /// The furthest point that an intact frame, before or after the damage, says was durable.
+    pub durable: u64,
+}
+
+impl Damage {
+    /// Whether a crash can explain it: nobody was told that these bytes are durable (design decision 6).
+    pub fn is_torn_tail(&self) -> bool {
+        self.durable <= self.offset
+    }
+}
+
+/// Walks the frames of a segment whose header was already decoded. `visit` gets each intact frame of the run from the
+/// start; with `salvage` also those beyond damage.
+pub fn scan<'a>(
+    bytes: &'a [u8],
+    header: &Header,
+    salvage: bool,
+    mut visit: impl FnMut(Frame<'a>),
+) -> ScanEnd {
+    let mut result = ScanEnd {
+        end: HEADER_LEN as u64,
+        footer: false,
+        seq: 0,
+        damage: None,
+    };
+    let mut durable = HEADER_LEN as u64;
+    let mut position = HEADER_LEN;
+    while position < bytes.len() {
+        match intact_frame(&bytes[position..], header.salt, position as u64) {
+            Ok(frame) => {
+                position += frame.frame_len();
+                durable = durable.max(frame.durable);
+                if result.damage.is_none() {
+                    result.end = position as u64;
+                    result.footer = frame.kind == FrameKind::Footer;
+                    result.seq = result.seq.max(frame.seq);
+                }
+                if result.damage.is_none() || salvage {
+                    visit(frame);
+                }
+            }
+            Err(what) => {
+                if result.damage.is_none() {
+                    let offset = position as u64;
+                    result.damage = Some(Damage {
+                        offset,
+                        what,
+                        durable: 0,
+                    });
+                }
+                position += 1;
+            }
+        }
+    }
+    if let Some(damage) = &mut result.damage {
+        damage.durable = durable;
+    }
+    result
+}
+
+fn intact_frame(bytes: &[u8], salt: u64, offset: u64) -> std::result::Result<Frame<'_>, String> {
+    let frame = Frame::decode(bytes, salt, offset).map_err(|error| match error {
+        FrameError::Short => "the file ends within a frame".to_owned(),
+        FrameError::Bad(what) => what.to_owned(),
+    })?;
+    for record in frame.records() {
+        record?;
+    }
+    Ok(frame)
+}
+
+/// Whether the commit path wrote it.
+pub(super) fn is_log(segment: &Segment) -> bool {
+    segment.header.kind == SegmentKind::Log
+}

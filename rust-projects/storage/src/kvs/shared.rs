@@ -1,0 +1,515 @@
+//! What all parts of the engine share, and the write path: apply now, commit in groups.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+
+use super::format::{
+    CHECK_LEN, Change, FRAME_LEN, FrameKind, FrameWriter, HEADER_LEN, Header, Record, SegmentKind,
+    varint_len,
+};
+use super::index::{Entry, Index, Update, Version};
+use super::options::{Options, Recovery};
+use super::pending::{Pending, PendingFrame, Ring};
+use super::read::{Scan, Step};
+use super::reserve::Reserve;
+use super::segment::{Segment, SegmentSet};
+use super::snapshot::Registry;
+use crate::file::DirLock;
+use crate::{Batch, Direction, Error, KeyRange, Op, Result, Seq, SyncPolicy};
+
+/// Most bytes that may wait for the committer before a writer commits them itself.
+const PENDING_BYTES: usize = 8 << 20;
+
+/// The engine behind every handle, snapshot and thread.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) options: Options,
+    pub(super) recovery: Recovery,
+    pub(super) index: Index,
+    pub(super) segments: SegmentSet,
+    pub(super) ring: Ring,
+    pub(super) snapshots: Registry,
+    pub(super) reserve: Reserve,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) committer: Mutex<Committer>,
+    /// Held by whoever creates the next segment.
+    pub(super) rotation: Mutex<()>,
+    /// Held by whoever replaces segments: compaction and checkpoints.
+    pub(super) housekeeping: Mutex<()>,
+    /// Tombstones that hide nothing any more but that an open snapshot needs, by key.
+    pub(super) waiting_tombstones: Mutex<Vec<(Bytes, Version)>>,
+    pub(super) next_segment: AtomicU32,
+    pub(super) applied: AtomicU64,
+    /// What ordinary readers see: all that is as durable as the policy promises.
+    pub(super) visible: AtomicU64,
+    pub(super) poison: OnceLock<String>,
+    pub(super) counters: Counters,
+    /// Given up on close, though snapshots may live on.
+    pub(super) dir_lock: Mutex<Option<Box<dyn DirLock>>>,
+}
+
+/// Counters behind [`super::Stats`].
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) keys: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) compacted_segments: AtomicU64,
+    pub(super) compacted_bytes: AtomicU64,
+    pub(super) pinned_bytes: AtomicU64,
+}
+
+/// The state of whoever applies batches.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) active: Arc<Segment>,
+    /// Where the next frame goes in the active segment.
+    pub(super) position: u64,
+    pub(super) pending: Vec<Pending>,
+    pub(super) pending_bytes: usize,
+    pub(super) ranges: BTreeMap<u32, RangeDeletion>,
+    pub(super) next_range: u32,
+}
+
+/// A range deletion whose record some key's tombstone still points at.
+#[derive(Debug, Clone)]
+pub(super) struct RangeDeletion {
+    pub(super) segment: u32,
+    /// Offset of the record's end in the segment.
+    pub(super) offset: u32,
+    pub(super) record_len: u64,
+    /// Keys of the index whose newest version is this deletion.
+    pub(super) keys: u64,
+}
+
+/// The state of whoever writes to the log.
+#[derive(Debug)]
+pub(super) struct Committer {
+    /// The segment with bytes that were written but not synced.
+    pub(super) unsynced: Option<Arc<Segment>>,
+    pub(super) buffer: Vec<u8>,
+}
+
+/// Locks a mutex. Its data is consistent at every point where a panic is possible.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes that the record of a put takes.
+pub(super) fn put_len(key_len: usize, value_len: usize) -> u64 {
+    let lengths = varint_len(key_len as u64) + varint_len(value_len as u64);
+    1 + lengths + (key_len + value_len + CHECK_LEN) as u64
+}
+
+/// Bytes that the record of a tombstone takes.
+pub(super) fn tombstone_len(key_len: usize) -> u64 {
+    1 + varint_len(key_len as u64) + key_len as u64
+}
+
+impl Shared {
+    pub(super) fn applied(&self) -> Seq {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    pub(super) fn visible(&self) -> Seq {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Refuses writing after a failure, with its cause.
+    pub(super) fn check_poison(&self) -> Result<()> {
+        match self.poison.get() {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned {
+                cause: cause.clone(),
+            }),
+        }
+    }
+
+    /// Stops all writing: after a failed write or sync nobody knows what the disk holds (bug class S1).
+    pub(super) fn poison(&self, error: &Error) -> Error {
+        let cause = self.poison.get_or_init(|| error.to_string());
+        Error::Poisoned {
+            cause: cause.clone(),
+        }
+    }
+
+    /// Applies `batch` and returns its position, without waiting for the disk.
+    pub(super) fn submit(&self, batch: &Batch) -> Result<Seq> {
+        self.options.limits.check(batch)?;
+        let most = frame_bound(batch);
+        loop {
+            self.check_poison()?;
+            let mut writer = lock(&self.writer);
+            if writer.position + most + FRAME_LEN as u64 > writer.active.capacity {
+                drop(writer);
+                self.rotate(batch, most)?;
+                continue;
+            }
+            let waiting = self.applied() - self.visible();
+            if waiting + 1 >= Ring::FRAMES || writer.pending_bytes > PENDING_BYTES {
+                drop(writer);
+                self.commit(false)?;
+                continue;
+            }
+            return Ok(self.apply(&mut writer, batch));
+        }
+    }
+
+    fn apply(&self, writer: &mut Writer, batch: &Batch) -> Seq {
+        let seq = self.applied() + 1;
+        let floor = self.snapshots.floor(|| self.visible());
+        let buffer = Vec::with_capacity(frame_bound(batch) as usize);
+        let frame = FrameWriter::new(buffer, FrameKind::Batch);
+        let ranges = batch
+            .ops()
+            .iter()
+            .any(|op| matches!(op, Op::DeleteRange { .. }));
+        let mut step = ApplyStep {
+            shared: self,
+            writer,
+            seq,
+            floor,
+            frame,
+        };
+        for (at, op) in batch.ops().iter().enumerate() {
+            // What a later range deletion of the batch removes is not written at all. So of two records with one
+            // sequence number the point record is the later one, wherever compaction puts them.
+            if ranges && removed_later(&batch.ops()[at + 1..], op) {
+                continue;
+            }
+            match op {
+                Op::Put { key, value } => step.put(key, value),
+                Op::Delete { key } => step.delete(key),
+                Op::DeleteRange { range } => step.delete_range(range),
+            }
+        }
+        let ApplyStep { writer, frame, .. } = step;
+        if frame.count() == 0 {
+            // Deletes of what is not there change nothing and need no record.
+            return seq - 1;
+        }
+        let segment = Arc::clone(&writer.active);
+        let offset = writer.position;
+        let durable = segment.synced.load(Ordering::Acquire);
+        let bytes = frame.finish(segment.header.salt, offset, seq, durable);
+        writer.position += bytes.len() as u64;
+        writer.pending_bytes += bytes.len();
+        let bytes = Bytes::from(bytes);
+        let frame = Arc::new(PendingFrame {
+            seq,
+            segment,
+            offset,
+            bytes,
+        });
+        self.ring.put(Arc::clone(&frame));
+        writer.pending.push(Pending::Frame(frame));
+        self.applied.store(seq, Ordering::Release);
+        seq
+    }
+
+    /// Brings everything applied so far to the durability of the policy; with `force`, to the disk.
+    pub(super) fn commit(&self, force: bool) -> Result<Seq> {
+        self.commit_unless(force, |_| false)
+    }
+
+    /// As [`Shared::commit`], but returns at once when `done` says so of what others committed in the meantime.
+    fn commit_unless(&self, force: bool, done: impl FnOnce(Seq) -> bool) -> Result<Seq> {
+        let mut committer = lock(&self.committer);
+        if done(self.visible()) {
+            return Ok(self.visible());
+        }
+        self.check_poison()?;
+        let (pending, target) = {
+            let mut writer = lock(&self.writer);
+            writer.pending_bytes = 0;
+            (std::mem::take(&mut writer.pending), self.applied())
+        };
+        let sync = force || self.options.sync == SyncPolicy::Always;
+        self.write_out(&mut committer, &pending, sync)
+            .map_err(|error| self.poison(&error))?;
+        // Before `visible` moves on: from then on the writer may use the slots again.
+        for item in &pending {
+            if let Pending::Frame(frame) = item {
+                self.ring.clear(frame.seq);
+            }
+        }
+        self.visible.store(target, Ordering::Release);
+        self.counters
+            .batches
+            .fetch_add(pending.len() as u64, Ordering::Relaxed);
+        // The batches' memory is worth keeping only for the next group.
+        let mut writer = lock(&self.writer);
+        if writer.pending.is_empty() && pending.capacity() <= 4096 {
+            let mut pending = pending;
+            pending.clear();
+            writer.pending = pending;
+        }
+        Ok(target)
+    }
+
+    fn write_out(&self, committer: &mut Committer, pending: &[Pending], sync: bool) -> Result<()> {
+        let mut rest = pending;
+        while let Some(first) = rest.first() {
+            match first {
+                Pending::Seal(segment) => {
+                    segment.seal(self.visible())?;
+                    self.counters.syncs.fetch_add(2, Ordering::Relaxed);
+                    committer.unsynced = None;
+                    rest = &rest[1..];
+                }
+                Pending::Frame(frame) => {
+                    let run = self.write_run(committer, frame, rest)?;
+                    committer.unsynced = Some(Arc::clone(&frame.segment));
+                    rest = &rest[run..];
+                }
+            }
+        }
+        if sync && let Some(segment) = committer.unsynced.take() {
+            segment.sync()?;
+            self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Writes the frames at the start of `rest` that follow each other in one segment, with one call.
+    fn write_run(
+        &self,
+        committer: &mut Committer,
+        first: &PendingFrame,
+        rest: &[Pending],
+    ) -> Result<usize> {
+        let frames = || {
+            rest.iter().map_while(|item| match item {
+                Pending::Frame(frame) => Some(frame),
+                Pending::Seal(_) => None,
+            })
+        };
+        let run = frames().count();
+        if run == 1 {
+            first.segment.write(&first.bytes, first.offset)?;
+            return Ok(1);
+        }
+        committer.buffer.clear();
+        for frame in frames() {
+            committer.buffer.extend_from_slice(&frame.bytes);
+        }
+        first.segment.write(&committer.buffer, first.offset)?;
+        if committer.buffer.capacity() > PENDING_BYTES {
+            committer.buffer = Vec::new();
+        }
+        Ok(run)
+    }
+
+    /// Applies `batch` and waits until it is as durable as the policy promises.
+    pub(super) fn write(&self, batch: &Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let seq = self.submit(batch)?;
+        // Whoever gets the committer's lock first commits for all who wait for it.
+        self.commit_unless(false, |visible| visible >= seq)?;
+        Ok(())
+    }
+
+    /// Makes a segment with room for `needed` bytes the active one.
+    fn rotate(&self, batch: &Batch, needed: u64) -> Result<()> {
+        let _rotation = lock(&self.rotation);
+        let wanted = needed + (HEADER_LEN + 2 * FRAME_LEN) as u64;
+        {
+            let writer = lock(&self.writer);
+            if writer.position + needed + FRAME_LEN as u64 <= writer.active.capacity {
+                return Ok(());
+            }
+        }
+        let grows = batch.ops().iter().any(|op| matches!(op, Op::Put { .. }));
+        let capacity = wanted.max(self.options.segment_bytes);
+        let segment = self
+            .reserve
+            .create_with(grows, || self.create_segment(SegmentKind::Log, capacity))?;
+        let segment = Arc::new(segment);
+        self.segments.insert(&segment);
+        let mut writer = lock(&self.writer);
+        let full = std::mem::replace(&mut writer.active, segment);
+        writer.pending.push(Pending::Seal(full));
+        writer.position = HEADER_LEN as u64;
+        Ok(())
+    }
+
+    pub(super) fn create_segment(&self, kind: SegmentKind, capacity: u64) -> Result<Segment> {
+        let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
+        let header = Header {
+            kind,
+            id,
+            salt: salt(self.options.entropy, id),
+        };
+        Segment::create(&*self.options.files, &self.dir, header, capacity)
+    }
+
+    /// Takes the bytes of a record that nobody needs any more off its segment's live bytes.
+    pub(super) fn record_died(&self, writer: &mut Writer, version: &Version, key_len: usize) {
+        let (segment, len) = match (version.value_len(), version.range_id()) {
+            (Some(value_len), _) => (version.segment, put_len(key_len, value_len)),
+            (None, None) => (version.segment, tombstone_len(key_len)),
+            (None, Some(id)) => {
+                let Some(range) = writer.ranges.get_mut(&id) else {
+                    return;
+                };
+                range.keys -= 1;
+                if range.keys > 0 {
+                    return;
+                }
+                let range = writer.ranges.remove(&id).expect("it was just there");
+                (range.segment, range.record_len)
+            }
+        };
+        self.add_live(segment, -(len as i64));
+    }
+
+    pub(super) fn add_live(&self, segment: u32, bytes: i64) {
+        self.segments.with(segment, |segment| {
+            segment.live.fetch_add(bytes, Ordering::Relaxed)
+        });
+    }
+}
+
+/// One batch being applied.
+struct ApplyStep<'a> {
+    shared: &'a Shared,
+    writer: &'a mut Writer,
+    seq: Seq,
+    floor: Seq,
+    frame: FrameWriter,
+}
+
+impl ApplyStep<'_> {
+    fn push(&mut self, change: Change<'_>) -> u32 {
+        let in_frame = self.frame.push(&Record {
+            seq: self.seq,
+            change,
+        });
+        (self.writer.position + in_frame as u64) as u32
+    }
+
+    fn add_live(&self, len: u64) {
+        self.writer
+            .active
+            .live
+            .fetch_add(len as i64, Ordering::Relaxed);
+    }
+
+    fn put(&mut self, key: &Bytes, value: &Bytes) {
+        let offset = self.push(Change::Put { key, value });
+        let version = Version::put(
+            self.seq,
+            self.writer.active.id(),
+            offset,
+            value.len() as u32,
+        );
+        self.add_live(put_len(key.len(), value.len()));
+        self.set(key, version);
+    }
+
+    fn delete(&mut self, key: &Bytes) {
+        let there = self
+            .shared
+            .index
+            .get(key, || Seq::MAX)
+            .is_some_and(|version| version.is_put());
+        if there {
+            let offset = self.push(Change::Delete { key });
+            let version = Version::tombstone(self.seq, self.writer.active.id(), offset);
+            self.add_live(tombstone_len(key.len()));
+            self.set(key, version);
+        }
+    }
+
+    fn delete_range(&mut self, range: &KeyRange) {
+        let mut scan = Scan::new(range, Direction::Forward);
+        let mut next = scan.next_put(&self.shared.index, Seq::MAX);
+        if next.is_none() {
+            return;
+        }
+        let start = self.frame.frame_len();
+        let offset = self.push(Change::DeleteRange {
+            range: range.clone(),
+        });
+        let record_len = (self.frame.frame_len() - start) as u64;
+        let id = self.writer.next_range;
+        self.writer.next_range += 1;
+        let segment = self.writer.active.id();
+        let deletion = RangeDeletion {
+            segment,
+            offset,
+            record_len,
+            keys: 0,
+        };
+        self.writer.ranges.insert(id, deletion);
+        self.add_live(record_len);
+        let mut keys = 0;
+        while let Some(Step { key, .. }) = next {
+            self.set(&key, Version::range_tombstone(self.seq, id));
+            keys += 1;
+            next = scan.next_put(&self.shared.index, Seq::MAX);
+        }
+        self.writer
+            .ranges
+            .get_mut(&id)
+            .expect("inserted above")
+            .keys = keys;
+    }
+
+    fn set(&mut self, key: &[u8], version: Version) {
+        let mut died = None;
+        self.shared.index.update(key, self.floor, |old| {
+            died = old.map(Entry::version);
+            Update::Set(match old {
+                Some(old) => old.superseded_by(version),
+                None => Entry::new(version, 0),
+            })
+        });
+        let was_put = died.is_some_and(|old| old.is_put());
+        if let Some(old) = died {
+            self.shared.record_died(self.writer, &old, key.len());
+        }
+        let keys = &self.shared.counters.keys;
+        match (was_put, version.is_put()) {
+            (false, true) => keys.fetch_add(1, Ordering::Relaxed),
+            (true, false) => keys.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+fn removed_later(later: &[Op], op: &Op) -> bool {
+    let (Op::Put { key, .. } | Op::Delete { key }) = op else {
+        return false;
+    };
+    later
+        .iter()
+        .any(|op| matches!(op, Op::DeleteRange { range } if range.contains(key)))
+}
+
+/// No frame of `batch` is longer, in bytes.
+fn frame_bound(batch: &Batch) -> u64 {
+    // Tag, two lengths of at most five bytes each, checksum.
+    const RECORD: usize = 1 + 2 * 5 + CHECK_LEN;
+    let ops = batch.ops().iter().map(|op| match op {
+        Op::Put { key, value } => RECORD + key.len() + value.len(),
+        Op::Delete { key } => RECORD + key.len(),
+        Op::DeleteRange { range } => RECORD + 2 + range.bytes_len(),
+    });
+    (FRAME_LEN + ops.sum::<usize>()) as u64
+}
+
+/// A salt for segment `id`: the finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014) over both.
+pub(super) fn salt(entropy: u64, id: u32) -> u64 {
+    let mut z = entropy.wrapping_add(u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
