@@ -95,6 +95,7 @@ impl<S: Read + Write> Client<S> {
     ///
     /// [`ClientError::Unreceived`] if a pipeline is not finished; any other error ends the connection.
     pub fn call(&mut self, args: &[&[u8]]) -> Result<Reply, ClientError> {
+        self.check()?;
         if self.unreceived > 0 {
             return Err(ClientError::Unreceived(self.unreceived));
         }
@@ -150,6 +151,11 @@ impl<S: Read + Write> Client<S> {
             self.unreceived = self.unreceived.saturating_sub(1);
         }
         Ok(reply)
+    }
+
+    /// The stream, as for changing its timeouts.
+    pub fn stream(&self) -> &S {
+        &self.stream
     }
 
     fn read_reply(&mut self) -> Result<Reply, ClientError> {

@@ -386,3 +386,48 @@ enum Progress {
     /// `args` holds a request.
     Complete,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{RequestParser, encode_request};
+    use bytes::BytesMut;
+
+    /// Bytes the parser looked at in a stream that arrives in pieces of this length.
+    fn examined(stream: &[u8], piece_len: usize) -> usize {
+        let mut parser = RequestParser::default();
+        let mut buf = BytesMut::new();
+        for piece in stream.chunks(piece_len) {
+            buf.extend_from_slice(piece);
+            while parser.parse(&mut buf).expect("a valid stream").is_some() {}
+        }
+        parser.examined
+    }
+
+    #[test]
+    fn a_large_argument_that_trickles_in_is_never_scanned() {
+        let mut stream = Vec::new();
+        encode_request(&[b"SET".as_slice(), b"k", &[b'v'; 1 << 20]], &mut stream);
+        let whole = examined(&stream, stream.len());
+        let trickled = examined(&stream, 1);
+        assert!(whole < 128, "{whole} bytes");
+        // A length line of n bytes is looked at n times, each time in full.
+        assert!(trickled < 256, "{trickled} bytes");
+    }
+
+    #[test]
+    fn many_arguments_that_trickle_in_cost_a_constant_each() {
+        let args = vec![b"0123456789"; 10_000];
+        let mut stream = Vec::new();
+        encode_request(&args, &mut stream);
+        let trickled = examined(&stream, 1);
+        assert!(trickled < 32 * args.len(), "{trickled} bytes");
+    }
+
+    #[test]
+    fn an_inline_request_that_trickles_in_is_scanned_once() {
+        let mut stream = vec![b'a'; 60_000];
+        stream.push(b'\n');
+        let trickled = examined(&stream, 1);
+        assert!(trickled <= stream.len(), "{trickled} bytes");
+    }
+}
