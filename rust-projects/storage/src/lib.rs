@@ -20,9 +20,13 @@ mod batch;
 mod engine;
 mod error;
 pub mod file;
+pub mod fjall_engine;
+mod flush;
 mod identity;
 pub mod kvs;
+pub mod memory;
 mod range;
+pub mod sled_engine;
 
 pub use batch::{Batch, Op};
 pub use engine::{
@@ -30,5 +34,8 @@ pub use engine::{
     SyncPolicy,
 };
 pub use error::{Error, Result};
+pub use fjall_engine::FjallEngine;
 pub use identity::{EngineKind, Identity};
+pub use memory::MemoryEngine;
 pub use range::KeyRange;
+pub use sled_engine::SledEngine;

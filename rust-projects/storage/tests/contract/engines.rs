@@ -1,0 +1,64 @@
+//! The engines under test. To add one: a type that implements [`Subject`] here, a line in `main.rs` that names the
+//! capabilities it claims, and a line at the end of `../model.rs`.
+
+use std::path::Path;
+
+use storage::{Engine, EngineKind, FjallEngine, MemoryEngine, Result, SledEngine, SyncPolicy};
+
+/// How tests open an engine.
+pub(crate) trait Subject {
+    /// The engine.
+    type Engine: Engine;
+
+    /// Its kind.
+    const KIND: EngineKind;
+
+    /// Opens the data directory `dir`, or makes one.
+    fn open(dir: &Path, policy: SyncPolicy) -> Result<Self::Engine>;
+
+    /// Whether data survives dropping the engine.
+    const KEEPS_DATA: bool = true;
+}
+
+/// [`MemoryEngine`].
+pub(crate) struct Memory;
+
+impl Subject for Memory {
+    type Engine = MemoryEngine;
+
+    const KIND: EngineKind = EngineKind::Memory;
+
+    const KEEPS_DATA: bool = false;
+
+    fn open(_dir: &Path, _policy: SyncPolicy) -> Result<Self::Engine> {
+        Ok(MemoryEngine::new())
+    }
+}
+
+/// [`SledEngine`].
+pub(crate) struct Sled;
+
+impl Subject for Sled {
+    type Engine = SledEngine;
+
+    const KIND: EngineKind = EngineKind::Sled;
+
+    fn open(dir: &Path, policy: SyncPolicy) -> Result<Self::Engine> {
+        SledEngine::open(dir, policy)
+    }
+}
+
+/// [`FjallEngine`].
+pub(crate) struct Fjall;
+
+impl Subject for Fjall {
+    type Engine = FjallEngine;
+
+    const KIND: EngineKind = EngineKind::Fjall;
+
+    fn open(dir: &Path, policy: SyncPolicy) -> Result<Self::Engine> {
+        FjallEngine::open(dir, policy)
+    }
+}
+
+// <- The log engine's `Subject` goes here.
