@@ -16,7 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use storage::{Batch, Direction, Durability, Engine, KeyRange, Op, Reader, Snapshots, SyncPolicy};
 
-use engines::{Fjall, Memory, Sled, Subject};
+use engines::{Fjall, Kvs, KvsSmall, Memory, Sled, Subject};
 
 type Map = BTreeMap<Bytes, Bytes>;
 type Snapshot = Box<dyn Reader + Send + Sync>;
@@ -285,6 +285,7 @@ macro_rules! model {
 }
 
 model!(memory: Memory, 128, with_snapshots);
-model!(sled: Sled, 24, without_snapshots);
-model!(fjall: Fjall, 24, with_snapshots);
-// <- The log engine's line goes here.
+model!(sled: Sled, 16, without_snapshots);
+model!(fjall: Fjall, 16, with_snapshots);
+model!(kvs: Kvs, 12, with_snapshots);
+model!(kvs_small: KvsSmall, 32, with_snapshots);

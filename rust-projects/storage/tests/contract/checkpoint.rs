@@ -72,7 +72,7 @@ where
     let (dir, engine) = fresh::<S>();
     put(&engine, b"a", b"1");
     let target = tempfile::tempdir().unwrap();
-    fs::create_dir(target.path().join("photos")).unwrap();
+    fs::write(target.path().join("photo"), "").unwrap();
     assert!(engine.checkpoint(target.path()).is_err());
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 1);
     assert!(engine.checkpoint(dir.path()).is_err());

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use storage::kvs::{LogEngine, Options};
 use storage::{Engine, EngineKind, FjallEngine, MemoryEngine, Result, SledEngine, SyncPolicy};
 
 /// How tests open an engine.
@@ -61,4 +62,33 @@ impl Subject for Fjall {
     }
 }
 
-// <- The log engine's `Subject` goes here.
+/// [`LogEngine`] as it comes.
+pub(crate) struct Kvs;
+
+impl Subject for Kvs {
+    type Engine = LogEngine;
+
+    const KIND: EngineKind = EngineKind::Kvs;
+
+    fn open(dir: &Path, policy: SyncPolicy) -> Result<Self::Engine> {
+        LogEngine::open(dir, Options::default().with_sync(policy))
+    }
+}
+
+/// [`LogEngine`] with segments so small that everything is sealed and compacted all the time.
+pub(crate) struct KvsSmall;
+
+impl Subject for KvsSmall {
+    type Engine = LogEngine;
+
+    const KIND: EngineKind = EngineKind::Kvs;
+
+    fn open(dir: &Path, policy: SyncPolicy) -> Result<Self::Engine> {
+        let options = Options {
+            segment_bytes: 4 << 10,
+            garbage_percent: 10,
+            ..Options::small()
+        };
+        LogEngine::open(dir, options.with_sync(policy))
+    }
+}

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use storage::{Batch, Direction, Engine, KeyRange, Reader, SyncPolicy};
 use tempfile::TempDir;
 
-use engines::{Fjall, Memory, Sled, Subject};
+use engines::{Fjall, Kvs, KvsSmall, Memory, Sled, Subject};
 
 /// Turns the functions of a capability into tests of one engine.
 macro_rules! cases {
@@ -46,7 +46,8 @@ macro_rules! contract {
 contract!(memory: Memory => core, snapshots, durability, visibility);
 contract!(sled: Sled => core, directory, durability);
 contract!(fjall: Fjall => core, directory, snapshots, durability, visibility, checkpoint);
-// <- The log engine's line goes here, with the capabilities of fjall's.
+contract!(kvs: Kvs => core, directory, snapshots, durability, visibility, checkpoint);
+contract!(kvs_small: KvsSmall => core, directory, snapshots, durability, visibility, checkpoint);
 
 /// A new engine that syncs before it acknowledges, and its directory, which lives as long as the first value.
 fn fresh<S: Subject>() -> (TempDir, S::Engine) {
