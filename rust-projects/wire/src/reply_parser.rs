@@ -131,6 +131,8 @@ pub struct ReplyParser {
     open: Vec<Frame>,
     elements: usize,
     reply_bytes: usize,
+    #[cfg(test)]
+    examined: usize,
 }
 
 impl Default for ReplyParser {
@@ -148,6 +150,8 @@ impl ReplyParser {
             open: Vec::new(),
             elements: 0,
             reply_bytes: 0,
+            #[cfg(test)]
+            examined: 0,
         }
     }
 
@@ -224,6 +228,10 @@ impl ReplyParser {
     fn line(&mut self, buf: &mut BytesMut, scanned: usize) -> Result<Option<Bytes>, ReplyError> {
         let unseen = &buf[1 + scanned..];
         let found = memchr(b'\r', unseen);
+        #[cfg(test)]
+        {
+            self.examined += found.unwrap_or(unseen.len());
+        }
         let len = scanned + found.unwrap_or(unseen.len());
         if len > self.limits.max_line_bytes {
             return Err(ReplyError::TooManyBytes);
@@ -318,6 +326,10 @@ impl ReplyParser {
 
     /// Takes a type byte and the length line behind it.
     fn length_line(&mut self, buf: &mut BytesMut) -> Result<Option<i64>, ReplyError> {
+        #[cfg(test)]
+        {
+            self.examined += buf.len().min(1 + crate::length::MAX_LINE_BYTES);
+        }
         match parse_length(&buf[1..]) {
             Length::Incomplete => Ok(None),
             Length::Invalid if buf.get(1) == Some(&b'?') => Err(ReplyError::Streamed),
@@ -427,4 +439,44 @@ fn line_value(kind: u8, line: &Bytes) -> Result<Reply, ReplyError> {
 
 fn owned_text(bytes: &[u8]) -> Cow<'static, str> {
     Cow::Owned(String::from_utf8_lossy(bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReplyParser;
+    use crate::{Protocol, Reply};
+    use bytes::BytesMut;
+
+    /// Bytes the parser looked at in a reply that arrives byte by byte.
+    fn examined(reply: &Reply) -> (usize, usize) {
+        let mut stream = Vec::new();
+        reply.encode(Protocol::Resp3, &mut stream);
+        let mut parser = ReplyParser::default();
+        let mut buf = BytesMut::new();
+        for byte in &stream[..stream.len() - 1] {
+            buf.extend_from_slice(&[*byte]);
+            assert_eq!(parser.parse(&mut buf), Ok(None));
+        }
+        buf.extend_from_slice(&stream[stream.len() - 1..]);
+        assert_eq!(parser.parse(&mut buf).as_ref(), Ok(&Some(reply.clone())));
+        (parser.examined, stream.len())
+    }
+
+    #[test]
+    fn a_large_byte_string_that_trickles_in_is_never_scanned() {
+        let (examined, _) = examined(&Reply::bulk(vec![b'v'; 1 << 20]));
+        assert!(examined < 128, "{examined} bytes");
+    }
+
+    #[test]
+    fn a_long_line_that_trickles_in_is_scanned_once() {
+        let (examined, sent) = examined(&Reply::error("e".repeat(60_000)));
+        assert!(examined <= sent, "{examined} of {sent} bytes");
+    }
+
+    #[test]
+    fn many_elements_that_trickle_in_cost_a_constant_each() {
+        let (examined, _) = examined(&Reply::Array(vec![Reply::bulk("0123456789"); 10_000]));
+        assert!(examined < 32 * 10_000, "{examined} bytes");
+    }
 }
