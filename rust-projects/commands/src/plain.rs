@@ -124,6 +124,8 @@ fn text(bytes: &Bytes) -> Result<String, Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Context, ScanCursors};
+    use storage::MemoryEngine;
 
     fn parse(words: &[&'static str]) -> Result<Request, Reply> {
         let args: Vec<_> = words
@@ -138,6 +140,65 @@ mod tests {
             Err(Reply::Error(message)) => message.into_owned(),
             other => panic!("{words:?} gave {other:?}"),
         }
+    }
+
+    #[test]
+    fn text_that_was_set_is_found_until_it_is_removed_once() {
+        let engine = MemoryEngine::new();
+        assert_eq!(get(&engine, "k", 0).unwrap(), None);
+        set(&engine, "k", "1").unwrap();
+        set(&engine, "k", "2").unwrap();
+        assert_eq!(get(&engine, "k", 0).unwrap().as_deref(), Some("2"));
+        assert!(remove(&engine, "k", 0).unwrap());
+        assert!(!remove(&engine, "k", 0).unwrap());
+        assert_eq!(get(&engine, "k", 0).unwrap(), None);
+    }
+
+    #[test]
+    fn a_key_whose_time_has_passed_is_neither_found_nor_removed() {
+        let engine = MemoryEngine::new();
+        let mut batch = Batch::new();
+        keyspace::set(&mut batch, b"k", b"v", Some(1000));
+        engine.write(&batch).unwrap();
+        assert_eq!(get(&engine, "k", 1000).unwrap().as_deref(), Some("v"));
+        assert_eq!(get(&engine, "k", 1001).unwrap(), None);
+        assert!(!remove(&engine, "k", 1001).unwrap());
+    }
+
+    #[test]
+    fn a_value_that_is_not_text_is_an_error_that_names_the_key() {
+        let engine = MemoryEngine::new();
+        let mut batch = Batch::new();
+        keyspace::set(&mut batch, b"k", b"\xff", None);
+        engine.write(&batch).unwrap();
+        let error = get(&engine, "k", 0).unwrap_err();
+        assert!(matches!(error, Error::NotText { key } if key == "k"));
+    }
+
+    #[test]
+    fn the_full_server_shows_what_was_set_here_and_the_other_way_round() {
+        let engine = MemoryEngine::new();
+        let cursors = ScanCursors::new(1);
+        let execute = |words: &[&'static str]| {
+            let args: Vec<_> = words
+                .iter()
+                .map(|w| Bytes::from_static(w.as_bytes()))
+                .collect();
+            let context = Context {
+                reader: &engine,
+                now_ms: 0,
+                limits: engine.limits(),
+                cursors: &cursors,
+            };
+            let mut batch = Batch::new();
+            let reply = crate::execute(&Command::parse(&args).unwrap(), &context, &mut batch);
+            engine.write(&batch).unwrap();
+            reply.unwrap()
+        };
+        set(&engine, "ours", "1").unwrap();
+        assert_eq!(execute(&["GET", "ours"]), Reply::bulk("1"));
+        execute(&["SET", "theirs", "2"]);
+        assert_eq!(get(&engine, "theirs", 0).unwrap().as_deref(), Some("2"));
     }
 
     #[test]
