@@ -4,6 +4,8 @@ use std::ops::{Bound, RangeBounds};
 
 use bytes::Bytes;
 
+use crate::kvs::format::varint_len;
+
 /// A range of keys in byte order. Either end may be included, excluded or open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
@@ -69,16 +71,16 @@ impl KeyRange {
         }
     }
 
-    /// Bytes of both bounds together.
-    pub(crate) fn bytes_len(&self) -> usize {
-        [&self.start, &self.end]
-            .into_iter()
-            .map(|bound| match bound {
-                // A length of up to five bytes and a tag come with each key.
-                Bound::Included(key) | Bound::Excluded(key) => key.len() + 6,
-                Bound::Unbounded => 1,
-            })
-            .sum()
+    /// Bytes that both bounds take in a record of the log: a tag each, and a length and the key unless open.
+    pub(crate) fn encoded_len(&self) -> u64 {
+        let bound_len = |bound: &Bound<Bytes>| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => {
+                let len = key.len() as u64;
+                1 + varint_len(len) + len
+            }
+            Bound::Unbounded => 1,
+        };
+        bound_len(&self.start) + bound_len(&self.end)
     }
 
     /// The bounds as borrowed slices, in the form standard collections take.

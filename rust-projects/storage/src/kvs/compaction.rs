@@ -62,11 +62,50 @@ impl Shared {
         let _housekeeping = lock(&self.housekeeping);
         self.check_poison()?;
         let victims = self.victims();
+        let compacted = match self.replace(&victims, pace) {
+            // The first has the least to copy for what it frees.
+            Err(Error::DiskFull { .. }) if victims.len() > 1 => self.replace(&victims[..1], pace),
+            result => result,
+        };
+        let _ = self.reserve.take();
+        compacted
+    }
+
+    fn replace(&self, victims: &[Arc<Segment>], pace: Pace<'_>) -> Result<bool> {
         if victims.is_empty() {
             return Ok(false);
         }
-        let capacity = victims.iter().map(|victim| victim.size()).sum();
-        let mut output = self.reserve.create_with(false, || {
+        let mut plan = Plan::default();
+        let mut output = None;
+        let copied = victims
+            .iter()
+            .try_fold(true, |going, victim| -> Result<bool> {
+                Ok(going && self.copy_live(victims, victim, &mut output, &mut plan, pace)?)
+            });
+        if !matches!(copied, Ok(true)) {
+            output.into_iter().for_each(Output::abandon);
+            return copied;
+        }
+        if let Some(output) = output {
+            let segment = output.finish().map_err(|error| match error {
+                Error::DiskFull { .. } => error,
+                // Nobody knows what a failed sync left; no further write is trusted.
+                error => self.poison(&error),
+            })?;
+            self.publish(segment, &plan);
+        }
+        self.unlink(victims)?;
+        self.settle(plan);
+        Ok(true)
+    }
+
+    /// Begins the segment that takes what the victims have left.
+    fn begin_output(&self, victims: &[Arc<Segment>]) -> Result<Output> {
+        let live = victims
+            .iter()
+            .map(|victim| victim.live.load(Ordering::Relaxed).max(0) as u64);
+        let capacity = live.sum();
+        self.reserve.create_with(false, || {
             let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
             Output::create(
                 &self.options.files,
@@ -75,28 +114,7 @@ impl Shared {
                 self.options.entropy,
                 capacity,
             )
-        })?;
-        let mut plan = Plan::default();
-        let copied = victims
-            .iter()
-            .try_fold(true, |going, victim| -> Result<bool> {
-                Ok(going && self.copy_live(victim, &mut output, &mut plan, pace)?)
-            });
-        if !matches!(copied, Ok(true)) {
-            output.abandon();
-            return copied.map(|_| false);
-        }
-        let segment = match output.finish() {
-            Ok(segment) => segment,
-            // Nobody knows what a failed sync left; no further write is trusted.
-            Err(error @ Error::DiskFull { .. }) => return Err(error),
-            Err(error) => return Err(self.poison(&error)),
-        };
-        self.publish(segment, &plan);
-        self.unlink(&victims)?;
-        self.settle(plan);
-        let _ = self.reserve.take();
-        Ok(true)
+        })
     }
 
     /// The segments worth compacting now: all of garbage, or many of them partly when there is too much overall.
@@ -140,8 +158,9 @@ impl Shared {
 
     fn copy_live(
         &self,
+        victims: &[Arc<Segment>],
         victim: &Segment,
-        output: &mut Output,
+        output: &mut Option<Output>,
         plan: &mut Plan,
         pace: Pace<'_>,
     ) -> Result<bool> {
@@ -151,6 +170,7 @@ impl Shared {
         let mut done = HEADER_LEN as u64;
         let mut step = CopyStep {
             shared: self,
+            victims,
             victim,
             bytes: &bytes,
             floor,
@@ -322,11 +342,12 @@ impl Shared {
 
 struct CopyStep<'a, 'o> {
     shared: &'a Shared,
+    victims: &'a [Arc<Segment>],
     victim: &'a Segment,
     bytes: &'a Bytes,
     floor: Seq,
     ranges: BTreeMap<u32, u32>,
-    output: &'o mut Output,
+    output: &'o mut Option<Output>,
     plan: &'o mut Plan,
 }
 
@@ -371,7 +392,7 @@ impl CopyStep<'_, '_> {
             }
             Change::DeleteRange { .. } => match self.ranges.get(&offset) {
                 Some(&id) => {
-                    let to = self.output.push(&placed.record)?;
+                    let (_, to) = self.push(placed)?;
                     self.plan.range_moves.push(RangeMove { id, to });
                     Ok(())
                 }
@@ -396,13 +417,22 @@ impl CopyStep<'_, '_> {
     }
 
     fn copy(&mut self, placed: &PlacedRecord<'_>, key: &[u8], from: Version) -> Result<()> {
-        let offset = self.output.push(&placed.record)?;
-        let to = from.moved_to(self.output.header.id, offset);
+        let (segment, offset) = self.push(placed)?;
+        let to = from.moved_to(segment, offset);
         self.plan.moves.push(Move {
             key: self.bytes.slice_ref(key),
             from,
             to,
         });
         Ok(())
+    }
+
+    /// Appends a record to the output and returns the new place of its value.
+    fn push(&mut self, placed: &PlacedRecord<'_>) -> Result<(u32, u32)> {
+        if self.output.is_none() {
+            *self.output = Some(self.shared.begin_output(self.victims)?);
+        }
+        let output = self.output.as_mut().expect("set above");
+        Ok((output.header.id, output.push(&placed.record)?))
     }
 }

@@ -416,7 +416,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Length of `value` as a varint in bytes.
-pub(super) fn varint_len(value: u64) -> u64 {
+pub(crate) fn varint_len(value: u64) -> u64 {
     (u64::from(64 - (value | 1).leading_zeros())).div_ceil(7)
 }
 

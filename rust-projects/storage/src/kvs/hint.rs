@@ -79,7 +79,7 @@ impl<'a> HintBuilder<'a> {
                     self.records.push(HintRecord { key, version });
                 }
                 Change::DeleteRange { range } => {
-                    let record_len = placed.len;
+                    let record_len = 1 + range.encoded_len();
                     self.ranges.push(HintRange {
                         seq,
                         segment,

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::format::{FrameKind, FrameWriter, HEADER_LEN, Header, Record, SegmentKind};
 use super::hint::write_hint;
 use super::segment::{Segment, segment_path, temporary_path};
-use super::shared::salt;
+use super::shared::{record_len, salt};
 use crate::file::{File, FileSystem};
 use crate::{Result, Seq};
 
@@ -26,6 +25,8 @@ pub(super) struct Output {
     start: u64,
     seq: Seq,
     capacity: u64,
+    /// Bytes of the records, as [`record_len`] counts them.
+    record_bytes: u64,
 }
 
 impl Output {
@@ -62,6 +63,7 @@ impl Output {
             start: HEADER_LEN as u64,
             seq: 0,
             capacity,
+            record_bytes: 0,
         })
     }
 
@@ -72,6 +74,7 @@ impl Output {
         }
         let offset = self.start + self.frame.push(record) as u64;
         self.seq = self.seq.max(record.seq);
+        self.record_bytes += record_len(&record.change);
         Ok(offset as u32)
     }
 
@@ -110,7 +113,7 @@ impl Output {
         write_hint(&*self.files, &segment)?;
         self.files.rename(&temporary_path(&self.path), &self.path)?;
         self.files.sync_dir(&self.dir)?;
-        segment.synced.store(segment.size(), Ordering::Release);
+        segment.set_record_bytes(self.record_bytes);
         Ok(segment)
     }
 

@@ -60,7 +60,10 @@ pub(super) fn recover(files: &dyn FileSystem, dir: &Path) -> Result<Recovered> {
     seal_all_but(&segments, tail.as_deref())?;
     let seq = hints.iter().map(|hint| hint.seq).max().unwrap_or(0);
     let merged = Merge::new(&hints).run();
-    for segment in &segments {
+    for (segment, total) in segments.iter().zip(&merged.totals) {
+        if segment.header.kind == SegmentKind::Compacted {
+            segment.set_record_bytes(*total);
+        }
         let live = merged.live.get(&segment.id()).copied().unwrap_or(0);
         segment
             .live
@@ -234,6 +237,8 @@ fn seal_all_but(segments: &[Arc<Segment>], tail: Option<&Segment>) -> Result<()>
 /// The records of all segments on their way to one index.
 struct Merge<'a> {
     sources: Vec<Peekable<HintRecords<'a>>>,
+    /// Bytes of all records of each source.
+    totals: Vec<u64>,
     heap: BinaryHeap<Reverse<(&'a [u8], usize)>>,
     ranges: RangeSweep<'a>,
 }
@@ -242,7 +247,10 @@ struct Merged {
     index: Index,
     keys: u64,
     ranges: BTreeMap<u32, RangeDeletion>,
+    /// Bytes of the records of each segment that some key needs.
     live: HashMap<u32, i64>,
+    /// Bytes of all records of each segment, in the order of the hints.
+    totals: Vec<u64>,
 }
 
 impl<'a> Merge<'a> {
@@ -252,10 +260,14 @@ impl<'a> Merge<'a> {
         let heap = heads
             .filter_map(|(at, source)| source.peek().map(|record| Reverse((record.key, at))))
             .collect();
+        let range_bytes = |hint: &Hint| hint.ranges.iter().map(|range| range.record_len).sum();
+        let totals = hints.iter().map(range_bytes).collect();
+        let ranges = RangeSweep::new(hints);
         Self {
             sources,
+            totals,
             heap,
-            ranges: RangeSweep::new(hints),
+            ranges,
         }
     }
 
@@ -296,6 +308,7 @@ impl<'a> Merge<'a> {
             keys,
             ranges,
             live,
+            totals: self.totals,
         }
     }
 
@@ -311,6 +324,10 @@ impl<'a> Merge<'a> {
                 self.sources[at].next_if(|record| record.key == key)
             {
                 puts += u32::from(version.is_put());
+                let value_len = version.value_len();
+                self.totals[at] += value_len.map_or(tombstone_len(key.len()), |value_len| {
+                    put_len(key.len(), value_len)
+                });
                 // Records of one segment come by sequence number and offset, so an equal number is a later change of
                 // the same batch. In another segment it is a copy, and either will do.
                 if newest.is_none_or(|newest| version.seq >= newest.seq) {

@@ -26,6 +26,8 @@ pub(super) struct Segment {
     pub(super) len: AtomicU64,
     /// End of the frames known durable.
     pub(super) synced: AtomicU64,
+    /// Bytes that are no record of use to anyone and that compaction could still not do without.
+    pub(super) overhead: AtomicU64,
     /// Bytes of records that some key still needs.
     pub(super) live: AtomicI64,
     /// Its last frame is a durable footer.
@@ -76,6 +78,8 @@ impl Segment {
             capacity,
             len: AtomicU64::new(len),
             synced: AtomicU64::new(len),
+            // The header, one frame's header, the footer.
+            overhead: AtomicU64::new((HEADER_LEN + 2 * FRAME_LEN) as u64),
             live: AtomicI64::new(0),
             sealed: AtomicBool::new(false),
             hinted: AtomicBool::new(false),
@@ -95,7 +99,15 @@ impl Segment {
     /// Bytes that compaction would free.
     pub(super) fn garbage(&self) -> u64 {
         let live = self.live.load(Ordering::Relaxed).max(0) as u64;
-        self.size().saturating_sub(live + HEADER_LEN as u64)
+        let overhead = self.overhead.load(Ordering::Relaxed);
+        self.size().saturating_sub(live + overhead)
+    }
+
+    /// Says that the records of this compacted segment, needed or not, take `bytes`: the rest is overhead, and
+    /// compacting it again would not free it.
+    pub(super) fn set_record_bytes(&self, bytes: u64) {
+        self.overhead
+            .store(self.size().saturating_sub(bytes), Ordering::Relaxed);
     }
 
     pub(super) fn is_sealed(&self) -> bool {

@@ -111,6 +111,15 @@ pub(super) fn tombstone_len(key_len: usize) -> u64 {
     1 + varint_len(key_len as u64) + key_len as u64
 }
 
+/// Bytes that a record takes, without the sequence number that compaction adds.
+pub(super) fn record_len(change: &Change<'_>) -> u64 {
+    match change {
+        Change::Put { key, value } => put_len(key.len(), value.len()),
+        Change::Delete { key } => tombstone_len(key.len()),
+        Change::DeleteRange { range } => 1 + range.encoded_len(),
+    }
+}
+
 impl Shared {
     pub(super) fn applied(&self) -> Seq {
         self.applied.load(Ordering::Acquire)
@@ -434,11 +443,10 @@ impl ApplyStep<'_> {
         if next.is_none() {
             return;
         }
-        let start = self.frame.frame_len();
         let offset = self.push(Change::DeleteRange {
             range: range.clone(),
         });
-        let record_len = (self.frame.frame_len() - start) as u64;
+        let record_len = 1 + range.encoded_len();
         let id = self.writer.next_range;
         self.writer.next_range += 1;
         let segment = self.writer.active.id();
@@ -501,7 +509,7 @@ fn frame_bound(batch: &Batch) -> u64 {
     let ops = batch.ops().iter().map(|op| match op {
         Op::Put { key, value } => RECORD + key.len() + value.len(),
         Op::Delete { key } => RECORD + key.len(),
-        Op::DeleteRange { range } => RECORD + 2 + range.bytes_len(),
+        Op::DeleteRange { range } => RECORD + range.encoded_len() as usize,
     });
     (FRAME_LEN + ops.sum::<usize>()) as u64
 }

@@ -129,6 +129,8 @@ pub(super) struct Inode {
     pending: Vec<Change>,
     /// Whether a failed sync dropped changes that are still seen in the cache.
     dropped: bool,
+    /// Bytes reserved from the start of the file, whatever its length.
+    allocated: u64,
     pub(super) handles: usize,
 }
 
@@ -144,9 +146,19 @@ impl Inode {
 
     pub(super) fn set_len(&mut self, to: u64) {
         let from = self.cached.len();
+        self.allocated = self.allocated.min(to);
         if from != to {
             self.change(Change::Resize { from, to });
         }
+    }
+
+    pub(super) fn allocate(&mut self, len: u64) {
+        self.allocated = self.allocated.max(len);
+    }
+
+    /// Bytes it takes of the disk.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.allocated.max(self.cached.len())
     }
 
     fn change(&mut self, change: Change) {
@@ -382,7 +394,7 @@ impl Disk {
         self.inodes
             .iter()
             .filter(|(id, inode)| inode.handles > 0 || named.contains(id))
-            .map(|(_, inode)| inode.cached.len())
+            .map(|(_, inode)| inode.used_bytes())
             .sum()
     }
 

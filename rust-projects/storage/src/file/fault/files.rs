@@ -231,11 +231,8 @@ impl File for FaultFile {
             path: self.path.clone(),
             len,
         };
-        self.fs.change(operation, |state| {
-            state.grow(self.id, len)?;
-            state.disk.inode_mut(self.id).set_len(len);
-            Ok(())
-        })
+        self.fs
+            .change(operation, |state| state.set_len(self.id, len))
     }
 
     fn sync_data(&self) -> Result<()> {
@@ -263,7 +260,8 @@ impl File for FaultFile {
             path: self.path.clone(),
             len,
         };
-        self.fs.change(operation, |state| state.grow(self.id, len))
+        self.fs
+            .change(operation, |state| state.allocate(self.id, len))
     }
 }
 

@@ -113,8 +113,10 @@ impl State {
     }
 
     pub(super) fn write(&mut self, id: InodeId, data: &[u8], offset: u64) -> io::Result<()> {
-        let len = self.disk.inode(id).cached.len();
-        let room = len.saturating_add(self.free_bytes()).saturating_sub(offset);
+        let used = self.disk.inode(id).used_bytes();
+        let room = used
+            .saturating_add(self.free_bytes())
+            .saturating_sub(offset);
         let fits = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         self.disk.inode_mut(id).write(offset, &data[..fits]);
         match fits == data.len() {
@@ -123,12 +125,21 @@ impl State {
         }
     }
 
-    pub(super) fn grow(&mut self, id: InodeId, len: u64) -> io::Result<()> {
-        let old = self.disk.inode(id).cached.len();
-        if len.saturating_sub(old) > self.free_bytes() {
+    pub(super) fn set_len(&mut self, id: InodeId, len: u64) -> io::Result<()> {
+        let used = self.disk.inode(id).used_bytes();
+        if len.saturating_sub(used) > self.free_bytes() {
             return Err(Fault::NoSpace.error());
         }
-        self.disk.inode_mut(id).set_len(len.max(old));
+        self.disk.inode_mut(id).set_len(len);
+        Ok(())
+    }
+
+    pub(super) fn allocate(&mut self, id: InodeId, len: u64) -> io::Result<()> {
+        let used = self.disk.inode(id).used_bytes();
+        if len.saturating_sub(used) > self.free_bytes() {
+            return Err(Fault::NoSpace.error());
+        }
+        self.disk.inode_mut(id).allocate(len);
         Ok(())
     }
 
