@@ -1,0 +1,288 @@
+//! One connection: reads requests, has them decided in bursts, sends the replies when they are safe to send.
+//!
+//! Memory per connection is bounded: while replies are unsent no further request is read, a burst ends after
+//! [`BURST_REQUESTS`] requests or [`BURST_REPLY_BYTES`] of replies, and buffers that grew are given back when the
+//! connection falls idle.
+
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use commands::{Decision, Session};
+use storage::Seq;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time;
+use wire::{Limits, Reply, RequestParser};
+
+use super::Shared;
+use super::stats::add;
+
+/// Requests decided under one lock at most.
+const BURST_REQUESTS: usize = 1024;
+/// A burst ends once its replies take so many bytes.
+const BURST_REPLY_BYTES: usize = 1 << 20;
+/// Buffers up to this size stay with an idle connection.
+const IDLE_BUFFER_BYTES: usize = 4 << 10;
+/// How long and how much is read after a refusal, so that closing does not destroy the reply on its way.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 16 << 20;
+
+/// Why a connection ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("nothing was sent or taken for too long")]
+    Idle,
+}
+
+/// What is to be done after the replies are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// All complete requests are answered.
+    Read,
+    /// The burst was full; there may be more requests in the buffer.
+    Decide,
+    /// The client asked for the end.
+    Close,
+    /// The stream of requests cannot be read on.
+    Refuse,
+}
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    session: Session,
+    parser: RequestParser,
+    /// The parser has the limits of those who need not or did authenticate.
+    is_trusted: bool,
+    input: BytesMut,
+    output: Vec<u8>,
+    /// The last read filled the buffer, so the next gets a larger one.
+    wants_more: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, shared: Arc<Shared>, id: u64) -> Self {
+        let is_trusted = shared.host.config.password.is_none();
+        let limits = if is_trusted {
+            shared.limits
+        } else {
+            Limits::UNAUTHENTICATED
+        };
+        Self {
+            stream,
+            session: Session::new(id),
+            parser: RequestParser::new(limits),
+            is_trusted,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            wants_more: false,
+            shared,
+        }
+    }
+
+    /// Serves until the client leaves, `stop` completes, or an error.
+    pub(crate) async fn serve(mut self, stop: impl Future<Output = ()>) {
+        let served = self.requests(pin!(stop)).await;
+        if let Err(error) = served {
+            tracing::debug!(id = self.session.id(), %error, "connection closed");
+        }
+        self.shared.decider.end(self.session);
+    }
+
+    async fn requests(
+        &mut self,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), ConnectionError> {
+        loop {
+            let (position, mut next) = self.burst();
+            if !self.output.is_empty() {
+                if let Err(unknown) = self.shared.committer.wait(position).await {
+                    // None of these replies may be sent: each may speak of what is lost.
+                    self.output.clear();
+                    self.reply(&Reply::error(unknown.to_string()));
+                    next = Next::Refuse;
+                }
+                self.send().await?;
+            }
+            match next {
+                Next::Read => {
+                    if !self.receive(stop.as_mut()).await? {
+                        return Ok(());
+                    }
+                }
+                Next::Decide => tokio::task::yield_now().await,
+                Next::Close => return Ok(self.stream.shutdown().await?),
+                Next::Refuse => return self.linger().await,
+            }
+        }
+    }
+
+    /// Decides the requests at hand and encodes their replies, which may be sent once the position is acknowledged.
+    fn burst(&mut self) -> (Seq, Next) {
+        let mut next = Next::Read;
+        // Without a complete request there is no need for the lock.
+        let mut request = match self.parser.parse(&mut self.input) {
+            Ok(Some(request)) => request,
+            Ok(None) => return (0, next),
+            Err(error) => return (0, self.refuse(error)),
+        };
+        let shared = Arc::clone(&self.shared);
+        let mut burst = shared.decider.burst();
+        let mut decided = 0;
+        loop {
+            let decision = burst.decide(&mut self.session, &request.args, &shared.host);
+            drop(request);
+            decided += 1;
+            match decision {
+                Decision::Reply(reply) => self.reply(&reply),
+                Decision::Close(reply) => {
+                    self.reply(&reply);
+                    next = Next::Close;
+                    break;
+                }
+            }
+            self.adjust_limits();
+            if decided == BURST_REQUESTS || self.output.len() >= BURST_REPLY_BYTES {
+                next = Next::Decide;
+                break;
+            }
+            match self.parser.parse(&mut self.input) {
+                Ok(Some(following)) => request = following,
+                Ok(None) => break,
+                Err(error) => {
+                    next = self.refuse(error);
+                    break;
+                }
+            }
+        }
+        let position = burst.finish();
+        add(&shared.stats.requests, decided as u64);
+        (position, next)
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        reply.encode(self.session.protocol(), &mut self.output);
+    }
+
+    fn refuse(&mut self, error: wire::ProtocolError) -> Next {
+        add(&self.shared.stats.protocol_errors, 1);
+        self.reply(&error.to_reply());
+        Next::Refuse
+    }
+
+    /// Large requests are for those who have authenticated.
+    fn adjust_limits(&mut self) {
+        if !self.is_trusted && self.session.is_authenticated() {
+            self.parser.set_limits(self.shared.limits);
+            self.is_trusted = true;
+        }
+    }
+
+    /// Waits for bytes from the client; `false` at the end of the stream, or when the server stops.
+    async fn receive(
+        &mut self,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<bool, ConnectionError> {
+        loop {
+            self.make_room();
+            let room = self.input.capacity() - self.input.len();
+            // Tried once at first: an idle connection must not hold a buffer while it waits.
+            if let Poll::Ready(read) = poll_once(self.stream.read_buf(&mut self.input)).await {
+                let received = read?;
+                self.wants_more = received == room;
+                add(&self.shared.stats.bytes_in, received as u64);
+                return Ok(received > 0);
+            }
+            self.shrink();
+            let stream = &self.stream;
+            tokio::select! {
+                biased;
+                ready = poll_fn(|context| stream.poll_read_ready(context)) => ready?,
+                () = stop.as_mut() => return Ok(false),
+                () = timeout(self.shared.host.config.idle_timeout) => return Err(ConnectionError::Idle),
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.input.is_empty() && !self.wants_more {
+            // Takes back the memory of the requests before if they are gone, so it seldom allocates.
+            if self.input.capacity() < IDLE_BUFFER_BYTES / 4 {
+                self.input.reserve(IDLE_BUFFER_BYTES);
+            }
+        } else {
+            self.parser.reserve(&mut self.input);
+        }
+    }
+
+    /// Gives back what an idle connection does not need.
+    fn shrink(&mut self) {
+        self.wants_more = false;
+        if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_BYTES {
+            self.input = BytesMut::new();
+        }
+        if self.output.capacity() > IDLE_BUFFER_BYTES {
+            self.output = Vec::new();
+        }
+    }
+
+    /// Sends the output buffer.
+    async fn send(&mut self) -> Result<(), ConnectionError> {
+        let mut sent = 0;
+        while sent < self.output.len() {
+            let written = tokio::select! {
+                biased;
+                written = self.stream.write(&self.output[sent..]) => written?,
+                () = timeout(self.shared.host.config.idle_timeout) => return Err(ConnectionError::Idle),
+            };
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            sent += written;
+        }
+        add(&self.shared.stats.bytes_out, sent as u64);
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Ends the stream towards the client and reads on a little: closing with unread input would reset the
+    /// connection, and the reply that says why might never be seen.
+    async fn linger(&mut self) -> Result<(), ConnectionError> {
+        self.stream.shutdown().await?;
+        self.input = BytesMut::new();
+        let discard = async {
+            let mut discarded = 0;
+            let mut scrap = BytesMut::with_capacity(IDLE_BUFFER_BYTES);
+            while discarded < LINGER_BYTES {
+                scrap.clear();
+                match self.stream.read_buf(&mut scrap).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(received) => discarded += received,
+                }
+            }
+        };
+        // Late is as good as done.
+        let _ = time::timeout(LINGER, discard).await;
+        Ok(())
+    }
+}
+
+/// One try at `future`.
+async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+async fn timeout(after: Option<Duration>) {
+    match after {
+        Some(after) => time::sleep(after).await,
+        None => pending().await,
+    }
+}
