@@ -60,7 +60,8 @@ impl Shared {
     /// Compacts once if there is enough garbage; says whether it did.
     pub(super) fn compact(&self, pace: Pace<'_>) -> Result<bool> {
         let _housekeeping = lock(&self.housekeeping);
-        self.check_poison()?;
+        // What is applied but not yet acknowledged would keep alive what it supersedes.
+        self.commit(true)?;
         let victims = self.victims();
         let compacted = match self.replace(&victims, pace) {
             // The first has the least to copy for what it frees.
@@ -94,6 +95,8 @@ impl Shared {
             })?;
             self.publish(segment, &plan);
         }
+        // A record may be dropped only when the one that superseded it is durable, whatever the policy.
+        self.commit(true)?;
         self.unlink(victims)?;
         self.settle(plan);
         Ok(true)

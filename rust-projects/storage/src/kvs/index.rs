@@ -26,8 +26,9 @@
 //!
 //! # How a split stays invisible
 //!
-//! A leaf that overflows is replaced by two *new* cells in a new mid; its old cell keeps the old content for ever. A
-//! reader that still holds the old mid finds there everything that was published before it began.
+//! A leaf that overflows is replaced by two in a *new* mid; the old mid is not changed any more. A reader that still
+//! holds it finds there everything that was published before the reader began, which is all it may rely on: it runs
+//! at the same time as whatever came later.
 
 use std::fmt;
 use std::sync::Arc;
@@ -242,25 +243,26 @@ pub(super) enum Update {
     Remove,
 }
 
-/// Sorted keys in one allocation.
+/// Sorted keys in one allocation: where each ends, as little-endian `u32`, and then the keys.
 #[derive(Debug, Clone, Default)]
 struct PackedKeys {
-    ends: Box<[u32]>,
+    len: u32,
     bytes: Box<[u8]>,
 }
 
 impl PackedKeys {
     fn len(&self) -> usize {
-        self.ends.len()
+        self.len as usize
+    }
+
+    fn ends(&self) -> (&[[u8; 4]], &[u8]) {
+        let (ends, keys) = self.bytes.split_at(self.len() * 4);
+        (ends.as_chunks().0, keys)
     }
 
     fn get(&self, at: usize) -> &[u8] {
-        let start = if at == 0 {
-            0
-        } else {
-            self.ends[at - 1] as usize
-        };
-        &self.bytes[start..self.ends[at] as usize]
+        let (ends, keys) = self.ends();
+        &keys[start_of(ends, at)..start_of(ends, at + 1)]
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -269,10 +271,12 @@ impl PackedKeys {
 
     /// Index of `key`, or of the first key greater than it.
     fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
+        let (ends, keys) = self.ends();
+        let (mut low, mut high) = (0, ends.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.get(middle).cmp(key) {
+            let other = &keys[start_of(ends, middle)..start_of(ends, middle + 1)];
+            match other.cmp(key) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => return Ok(middle),
@@ -282,37 +286,45 @@ impl PackedKeys {
     }
 
     fn with_inserted(&self, at: usize, key: &[u8]) -> Self {
-        let start = if at == 0 {
-            0
-        } else {
-            self.ends[at - 1] as usize
-        };
-        let mut bytes = Vec::with_capacity(self.bytes.len() + key.len());
-        bytes.extend_from_slice(&self.bytes[..start]);
+        let (ends, keys) = self.ends();
+        let start = start_of(ends, at);
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 4 + key.len());
+        bytes.extend_from_slice(ends[..at].as_flattened());
+        let grown = |end: usize| ((end + key.len()) as u32).to_le_bytes();
+        bytes.extend_from_slice(&grown(start));
+        for later in at + 1..=ends.len() {
+            bytes.extend_from_slice(&grown(start_of(ends, later)));
+        }
+        bytes.extend_from_slice(&keys[..start]);
         bytes.extend_from_slice(key);
-        bytes.extend_from_slice(&self.bytes[start..]);
-        let mut ends = Vec::with_capacity(self.ends.len() + 1);
-        ends.extend_from_slice(&self.ends[..at]);
-        ends.push((start + key.len()) as u32);
-        ends.extend(self.ends[at..].iter().map(|end| end + key.len() as u32));
+        bytes.extend_from_slice(&keys[start..]);
         Self {
-            ends: ends.into(),
+            len: self.len + 1,
             bytes: bytes.into(),
         }
     }
 }
 
+/// Where key `at` starts, which is where the one before it ends.
+fn start_of(ends: &[[u8; 4]], at: usize) -> usize {
+    at.checked_sub(1)
+        .map_or(0, |before| u32::from_le_bytes(ends[before]) as usize)
+}
+
 impl<'a> FromIterator<&'a [u8]> for PackedKeys {
     fn from_iter<I: IntoIterator<Item = &'a [u8]>>(keys: I) -> Self {
         let mut ends = Vec::new();
-        let mut bytes = Vec::new();
+        let mut packed = Vec::new();
+        let mut len = 0;
         for key in keys {
-            bytes.extend_from_slice(key);
-            ends.push(bytes.len() as u32);
+            packed.extend_from_slice(key);
+            ends.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+            len += 1;
         }
+        ends.extend_from_slice(&packed);
         Self {
-            ends: ends.into(),
-            bytes: bytes.into(),
+            len,
+            bytes: ends.into(),
         }
     }
 }
@@ -387,23 +399,24 @@ impl Leaf {
     }
 }
 
-type LeafCell = ArcSwap<Leaf>;
-type Mid = Node<LeafCell>;
-type MidCell = ArcSwap<Mid>;
-type Top = Node<MidCell>;
+type Mid = Node<Leaf>;
+type Top = Node<Mid>;
 
 /// An inner node: the lower bound of each child, and the children. The first bound stands for "everything below".
 #[derive(Debug)]
-struct Node<C> {
+struct Node<T> {
     bounds: PackedKeys,
-    children: Box<[Arc<C>]>,
+    children: Box<[ArcSwap<T>]>,
 }
 
-impl<C> Node<C> {
-    fn of(children: Vec<(Box<[u8]>, Arc<C>)>) -> Self {
+impl<T> Node<T> {
+    fn of(children: Vec<(Box<[u8]>, Arc<T>)>) -> Self {
         Self {
             bounds: children.iter().map(|(bound, _)| &bound[..]).collect(),
-            children: children.into_iter().map(|(_, child)| child).collect(),
+            children: children
+                .into_iter()
+                .map(|(_, child)| ArcSwap::new(child))
+                .collect(),
         }
     }
 
@@ -427,18 +440,33 @@ impl<C> Node<C> {
     }
 
     /// The node with children `at..at + removed` replaced by `new`.
-    fn splice(&self, at: usize, removed: usize, new: Vec<(Box<[u8]>, Arc<C>)>) -> Self {
-        let pair = |at: usize| (self.bounds.get(at).into(), Arc::clone(&self.children[at]));
-        let before = (0..at).map(pair);
-        let after = (at + removed..self.children.len()).map(pair);
-        Self::of(before.chain(new).chain(after).collect())
+    fn splice(&self, at: usize, removed: usize, new: &[(Box<[u8]>, Arc<T>)]) -> Self {
+        let bounds = || (0..self.children.len()).map(|other| self.bounds.get(other));
+        let children = || self.children.iter().map(ArcSwap::load_full);
+        let rest = at + removed;
+        Self {
+            bounds: bounds()
+                .take(at)
+                .chain(new.iter().map(|(bound, _)| &bound[..]))
+                .chain(bounds().skip(rest))
+                .collect(),
+            children: children()
+                .take(at)
+                .chain(new.iter().map(|(_, child)| Arc::clone(child)))
+                .chain(self.children[rest..].iter().map(ArcSwap::load_full))
+                .map(ArcSwap::new)
+                .collect(),
+        }
     }
 
     fn halves(&self) -> (Self, Box<[u8]>, Self) {
         let middle = self.children.len() / 2;
         let part = |from: usize, to: usize| Self {
             bounds: (from..to).map(|at| self.bounds.get(at)).collect(),
-            children: self.children[from..to].into(),
+            children: self.children[from..to]
+                .iter()
+                .map(|child| ArcSwap::new(child.load_full()))
+                .collect(),
         };
         let right = part(middle, self.children.len());
         (part(0, middle), self.bounds.get(middle).into(), right)
@@ -550,23 +578,17 @@ impl Index {
         let left = full.slice(0, middle);
         let right = full.slice(middle, full.len());
         let right_bound = right.key(0).into();
-        let cells = vec![
-            (bound, Arc::new(LeafCell::from_pointee(left))),
-            (right_bound, Arc::new(LeafCell::from_pointee(right))),
-        ];
-        let new = mid.splice(leaf_at, 1, cells);
+        let cells = vec![(bound, Arc::new(left)), (right_bound, Arc::new(right))];
+        let new = mid.splice(leaf_at, 1, &cells);
         if new.children.len() <= MID_MAX {
             return top.children[mid_at].store(Arc::new(new));
         }
         let (left, right_bound, right) = new.halves();
         let cells = vec![
-            (
-                top.bounds.get(mid_at).into(),
-                Arc::new(MidCell::from_pointee(left)),
-            ),
-            (right_bound, Arc::new(MidCell::from_pointee(right))),
+            (top.bounds.get(mid_at).into(), Arc::new(left)),
+            (right_bound, Arc::new(right)),
         ];
-        self.top.store(Arc::new(top.splice(mid_at, 1, cells)));
+        self.top.store(Arc::new(top.splice(mid_at, 1, &cells)));
     }
 
     /// Publishes a leaf that lost a key; an empty one goes, a small one joins its right neighbour.
@@ -574,26 +596,22 @@ impl Index {
         if new.len() == 0 && mid.children.len() > 1 {
             // The left neighbour (or, for the first leaf, the right one) takes over the range.
             let mid_new = if leaf_at > 0 {
-                mid.splice(leaf_at, 1, Vec::new())
+                mid.splice(leaf_at, 1, &[])
             } else {
                 let bound = mid.bounds.get(0).into();
-                mid.splice(
-                    0,
-                    2,
-                    vec![(bound, Arc::new(LeafCell::new(mid.children[1].load_full())))],
-                )
+                mid.splice(0, 2, &[(bound, mid.children[1].load_full())])
             };
             return top.children[mid_at].store(Arc::new(mid_new));
         }
         if new.len() == 0 && top.children.len() > 1 && mid_at > 0 {
-            return self.top.store(Arc::new(top.splice(mid_at, 1, Vec::new())));
+            return self.top.store(Arc::new(top.splice(mid_at, 1, &[])));
         }
         if let Some(right) = mid.children.get(leaf_at + 1) {
             let right = right.load();
             if new.len() + right.len() <= LEAF_MAX / 2 {
                 let bound = mid.bounds.get(leaf_at).into();
-                let joined = Arc::new(LeafCell::from_pointee(new.concat(&right)));
-                let mid_new = mid.splice(leaf_at, 2, vec![(bound, joined)]);
+                let joined = Arc::new(new.concat(&right));
+                let mid_new = mid.splice(leaf_at, 2, &[(bound, joined)]);
                 return top.children[mid_at].store(Arc::new(mid_new));
             }
         }
@@ -604,9 +622,9 @@ impl Index {
 /// Builds an index from entries in ascending key order, for recovery.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
-    mids: Vec<(Box<[u8]>, Arc<MidCell>)>,
-    leaves: Vec<(Box<[u8]>, Arc<LeafCell>)>,
-    ends: Vec<u32>,
+    mids: Vec<(Box<[u8]>, Arc<Mid>)>,
+    leaves: Vec<(Box<[u8]>, Arc<Leaf>)>,
+    ends: Vec<usize>,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
 }
@@ -619,7 +637,7 @@ impl Builder {
     /// Appends a key greater than all before.
     pub(super) fn push(&mut self, key: &[u8], entry: Entry) {
         self.bytes.extend_from_slice(key);
-        self.ends.push(self.bytes.len() as u32);
+        self.ends.push(self.bytes.len());
         self.entries.push(entry);
         if self.entries.len() == Self::LEAF_FILL {
             self.end_leaf();
@@ -627,10 +645,9 @@ impl Builder {
     }
 
     fn end_leaf(&mut self) {
-        let keys = PackedKeys {
-            ends: self.ends.as_slice().into(),
-            bytes: self.bytes.as_slice().into(),
-        };
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let spans = starts.zip(&self.ends);
+        let keys: PackedKeys = spans.map(|(start, &end)| &self.bytes[start..end]).collect();
         let first = self.mids.is_empty() && self.leaves.is_empty();
         let bound = if first {
             Box::default()
@@ -640,8 +657,7 @@ impl Builder {
         let entries = std::mem::take(&mut self.entries).into();
         self.ends.clear();
         self.bytes.clear();
-        let cell = LeafCell::from_pointee(Leaf { keys, entries });
-        self.leaves.push((bound, Arc::new(cell)));
+        self.leaves.push((bound, Arc::new(Leaf { keys, entries })));
         if self.leaves.len() == Self::MID_FILL {
             self.end_mid();
         }
@@ -650,8 +666,7 @@ impl Builder {
     fn end_mid(&mut self) {
         let leaves = std::mem::take(&mut self.leaves);
         let bound = leaves[0].0.clone();
-        self.mids
-            .push((bound, Arc::new(MidCell::from_pointee(Node::of(leaves)))));
+        self.mids.push((bound, Arc::new(Node::of(leaves))));
     }
 
     /// The index.
