@@ -60,9 +60,12 @@ impl Shared {
     /// Compacts once if there is enough garbage; says whether it did.
     pub(super) fn compact(&self, pace: Pace<'_>) -> Result<bool> {
         let _housekeeping = lock(&self.housekeeping);
+        let victims = self.victims();
+        if victims.is_empty() {
+            return Ok(false);
+        }
         // What is applied but not yet acknowledged would keep alive what it supersedes.
         self.commit(true)?;
-        let victims = self.victims();
         let compacted = match self.replace(&victims, pace) {
             // The first has the least to copy for what it frees.
             Err(Error::DiskFull { .. }) if victims.len() > 1 => self.replace(&victims[..1], pace),
@@ -73,9 +76,6 @@ impl Shared {
     }
 
     fn replace(&self, victims: &[Arc<Segment>], pace: Pace<'_>) -> Result<bool> {
-        if victims.is_empty() {
-            return Ok(false);
-        }
         let mut plan = Plan::default();
         let mut output = None;
         let copied = victims
