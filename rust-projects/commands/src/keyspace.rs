@@ -16,8 +16,9 @@
 //!
 //! # What it does not
 //!
-//! The reverse does not hold: overwriting a value does not read the old one, so its entry in column `e` stays behind.
-//! Such a stale entry is dropped when its time comes.
+//! The reverse does not hold: a SET without expiry does not read what it overwrites, so that value's entry in column
+//! `e` stays behind, and is dropped when its time comes. Whatever gives a key an expiry reads the old one and drops its
+//! entry, so a session that is refreshed by each request leaves no trail.
 //!
 //! # How it works
 //!
@@ -26,7 +27,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use storage::{Batch, Direction, KeyRange, Reader};
+use storage::{Batch, Direction, KeyRange, Op, Reader};
 
 use crate::{Error, Result};
 
@@ -101,7 +102,9 @@ pub fn encode(payload: &[u8], expires_at_ms: Option<u64>) -> Bytes {
 /// As [`encode`] for a payload in parts, copied once.
 pub(crate) fn encode_parts(parts: &[&[u8]], expires_at_ms: Option<u64>) -> Bytes {
     let payload_len: usize = parts.iter().map(|part| part.len()).sum();
-    let mut envelope = BytesMut::with_capacity(VALUE_OVERHEAD_BYTES + payload_len);
+    let header_len = 1 + expires_at_ms.map_or(0, |_| TIME_BYTES);
+    // Exactly, because freezing a buffer with room left costs a second allocation.
+    let mut envelope = BytesMut::with_capacity(header_len + payload_len);
     match expires_at_ms {
         None => envelope.put_u8(0),
         Some(at) => {
@@ -182,7 +185,7 @@ pub fn multi_get(reader: &dyn Reader, keys: &[Bytes], now_ms: u64) -> Result<Vec
         .collect()
 }
 
-/// Sets `key` to `payload`, without reading what it was.
+/// Sets `key` to `payload`, without reading what it was: see the module about the entry of an earlier expiry.
 pub fn set(batch: &mut Batch, key: &[u8], payload: &[u8], expires_at_ms: Option<u64>) {
     batch.put(data_key(key), encode(payload, expires_at_ms));
     if let Some(at) = expires_at_ms {
@@ -228,6 +231,15 @@ pub(crate) fn forget_expiry(batch: &mut Batch, key: &[u8], value: &Value) {
 pub fn clear(batch: &mut Batch) {
     batch.delete_range(KeyRange::prefix(&[DATA_COLUMN]));
     batch.delete_range(KeyRange::prefix(&[EXPIRY_COLUMN]));
+}
+
+/// What a change counts towards the largest batch that an engine takes, in bytes.
+pub(crate) fn op_bytes(op: &Op) -> usize {
+    match op {
+        Op::Put { key, value } => key.len() + value.len(),
+        Op::Delete { key } => key.len(),
+        Op::DeleteRange { .. } => 2 * KEY_OVERHEAD_BYTES,
+    }
 }
 
 /// What [`expire_due`] removed.

@@ -150,6 +150,61 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Digits with a point before the last `fraction` of them, built by hand.
+    fn written(units: i128) -> String {
+        let digits = format!("{:018}", units.unsigned_abs());
+        let (whole, fraction) = digits.split_at(digits.len() - SCALE_DIGITS);
+        let sign = if units < 0 { "-" } else { "" };
+        format!("{sign}{whole}.{fraction}")
+    }
+
+    proptest! {
+        #[test]
+        fn an_integer_is_read_exactly_if_it_is_written_as_it_would_be_printed(
+            text in prop_oneof![any::<i64>().prop_map(|value| value.to_string()), "[-+]?[0-9]{0,20}", "[-+ 0-9a.]{0,4}"],
+        ) {
+            let canonical = text.parse::<i64>().ok().filter(|value| value.to_string() == text);
+            prop_assert_eq!(parse_i64(text.as_bytes()), canonical);
+        }
+
+        #[test]
+        fn a_decimal_reads_back_as_itself_and_prints_the_shortest_form(units in any::<i128>()) {
+            let decimal = Decimal::parse(written(units).as_bytes());
+            prop_assert_eq!(decimal, if units == i128::MIN { Err(NotDecimal::Malformed) } else { Ok(Decimal { units }) });
+            let printed = Decimal { units }.to_string();
+            prop_assert_eq!(Decimal::parse(printed.as_bytes()), decimal);
+            let is_shortest = !printed.contains('.') || !printed.ends_with(['0', '.']);
+            prop_assert!(is_shortest, "{}", printed);
+        }
+
+        #[test]
+        fn an_exponent_moves_the_point(digits in 0_i64..1_000_000_000, exponent in -8_i32..=8) {
+            let units = i128::from(digits) * SCALE;
+            let units = match exponent {
+                0.. => units * 10_i128.pow(exponent.unsigned_abs()),
+                _ => units / 10_i128.pow(exponent.unsigned_abs()),
+            };
+            let text = format!("{digits}e{exponent}");
+            prop_assert_eq!(Decimal::parse(text.as_bytes()), Ok(Decimal { units }));
+        }
+
+        #[test]
+        fn small_sums_agree_with_binary_floating_point(left in -1_000_000_i32..1_000_000, right in -1_000_000_i32..1_000_000) {
+            // Quarters are exact in both.
+            let number = |quarters: i32| f64::from(quarters) / 4.0;
+            let parse = |quarters: i32| Decimal::parse(number(quarters).to_string().as_bytes()).unwrap();
+            let sum = parse(left).checked_add(parse(right)).unwrap();
+            let expected = (number(left) + number(right)).to_string();
+            prop_assert_eq!(sum.to_string(), expected);
+        }
+
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in proptest::collection::vec(any::<u8>(), 0..300), near in "[-+.eE0-9]{0,40}") {
+            let _ = (parse_i64(&text), Decimal::parse(&text), Decimal::parse(near.as_bytes()));
+        }
+    }
 
     #[test]
     fn integers_are_read_strictly_and_over_their_whole_range() {

@@ -126,9 +126,10 @@ impl<'a> SetOptions<'a> {
         Ok(options)
     }
 
-    /// Whether the old value must be read; a plain SET is blind.
+    /// Whether the old value must be read; a plain SET is blind. One with an expiry reads the earlier expiry to drop its
+    /// entry, or refreshing a long one would pile up entries.
     pub(crate) fn needs_old(&self) -> bool {
-        self.condition.is_some() || self.returns_old || self.keeps_expiry
+        self.condition.is_some() || self.returns_old || self.keeps_expiry || self.expiry.is_some()
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) fn getex(args: &[Bytes], context: &Context<'_>, batch: &mut Batch) ->
     };
     match options {
         GetexOptions::Leave => {}
+        // Nothing to change is nothing written, or EXEC would take the key for changed.
+        GetexOptions::Persist if old.expires_at_ms.is_none() => {}
         GetexOptions::Persist => keyspace::change_expiry(batch, key, &old, None),
         GetexOptions::Expire(expiry) => {
             let at = expiry.deadline_ms(context.now_ms, "getex")?;
@@ -229,8 +231,16 @@ fn pairs<'a>(args: &'a [Bytes], context: &Context<'_>, command: &str) -> Outcome
     let (pairs, []) = args.as_chunks() else {
         return Err(Stop::Refuse(wrong_arity(command)));
     };
+    let mut batch_bytes = 0_usize;
     for [key, payload] in pairs {
         context.check(key, payload)?;
+        batch_bytes += 2 + key.len() + payload.len();
+    }
+    let max = context.limits.batch_bytes;
+    if batch_bytes > max {
+        return Err(Stop::Refuse(Reply::error(format!(
+            "ERR the pairs take more than {max} bytes"
+        ))));
     }
     Ok(pairs)
 }

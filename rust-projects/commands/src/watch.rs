@@ -29,8 +29,10 @@ impl WatchTable {
         Self::default()
     }
 
-    /// Notes the changes of a batch. [`crate::Session`] does so for its own; call it for any other writes, such as
-    /// those of [`crate::keyspace::expire_due`].
+    /// Notes the changes of a batch. [`crate::Session`] does so for its own; call it for any other writes.
+    ///
+    /// Not for those of [`crate::keyspace::expire_due`]: a watch knows when its key expires, and removing what had
+    /// expired before it was watched is no change.
     pub fn touch(&mut self, ops: &[Op]) {
         if self.keys.is_empty() {
             return;

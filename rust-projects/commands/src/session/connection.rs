@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use wire::{Protocol, Reply};
 
+use super::subcommand;
 use super::{Env, Host, Session};
-use crate::command::{COMMANDS, Spec, find, one_line, quoted, wrong_arity};
+use crate::command::{COMMANDS, Spec, find, one_line, quoted};
 use crate::error::{NOT_AN_INTEGER, SYNTAX};
 use crate::glob::{self, Case};
 use crate::number::parse_i64;
@@ -84,6 +85,10 @@ impl Session {
             Ok(options) => options,
             Err(reply) => return reply,
         };
+        // First all that can be refused, so that a refused HELLO changes nothing.
+        if let Some(Err(reply)) = options.name.map(|name| check_name(name)) {
+            return reply;
+        }
         if let Some((user, password)) = options.login {
             let reply = self.log_in(user, password, host);
             if reply != Reply::OK {
@@ -94,10 +99,7 @@ impl Session {
             return Reply::error(HELLO_NEEDS_AUTH);
         }
         if let Some(name) = options.name {
-            let reply = self.set_name(name);
-            if reply != Reply::OK {
-                return reply;
-            }
+            self.name = Bytes::copy_from_slice(name);
         }
         self.protocol = protocol;
         self.greeting(host)
@@ -136,36 +138,29 @@ impl Session {
     fn client(&mut self, args: &[Bytes]) -> Reply {
         let (name, rest) = (capitals(&args[1]), &args[2..]);
         match (&name[..], rest) {
-            ("ID", []) => Reply::Integer(self.id_number()),
-            ("GETNAME", []) if self.name.is_empty() => Reply::Null,
-            ("GETNAME", []) => Reply::Bulk(self.name.clone()),
+            ("HELP", _) => subcommand::help("CLIENT"),
+            ("ID", _) => Reply::Integer(self.id_number()),
+            ("GETNAME", _) if self.name.is_empty() => Reply::Null,
+            ("GETNAME", _) => Reply::Bulk(self.name.clone()),
             ("SETNAME", [name]) => self.set_name(name),
             ("SETINFO", [attribute, value]) => set_info(attribute, value),
-            ("INFO", []) => Reply::bulk(self.description()),
+            ("INFO", _) => text(self.description()),
             ("NO-EVICT" | "NO-TOUCH", [mode]) => match &capitals(mode)[..] {
                 "ON" | "OFF" => Reply::OK,
                 _ => Reply::error(SYNTAX),
             },
-            ("ID" | "GETNAME" | "SETNAME" | "SETINFO" | "INFO" | "NO-EVICT" | "NO-TOUCH", _) => {
-                wrong_arity(&format!("client|{}", name.to_ascii_lowercase()))
-            }
-            _ => unknown_subcommand(&args[1], "CLIENT"),
+            _ => subcommand::unknown(&args[1], "CLIENT"),
         }
     }
 
     fn set_name(&mut self, name: &[u8]) -> Reply {
-        if !name.iter().all(u8::is_ascii_graphic) {
-            return Reply::error(
-                "ERR Client names cannot contain spaces, newlines or special characters.",
-            );
+        match check_name(name) {
+            Ok(()) => {
+                self.name = Bytes::copy_from_slice(name);
+                Reply::OK
+            }
+            Err(reply) => reply,
         }
-        if name.len() > MAX_NAME_BYTES {
-            return Reply::error(format!(
-                "ERR Client names cannot be longer than {MAX_NAME_BYTES} bytes."
-            ));
-        }
-        self.name = Bytes::copy_from_slice(name);
-        Reply::OK
     }
 
     fn description(&self) -> String {
@@ -181,6 +176,20 @@ impl Session {
     fn id_number(&self) -> i64 {
         i64::try_from(self.id).unwrap_or(i64::MAX)
     }
+}
+
+fn check_name(name: &[u8]) -> std::result::Result<(), Reply> {
+    if !name.iter().all(u8::is_ascii_graphic) {
+        return Err(Reply::error(
+            "ERR Client names cannot contain spaces, newlines or special characters.",
+        ));
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Reply::error(format!(
+            "ERR Client names cannot be longer than {MAX_NAME_BYTES} bytes."
+        )));
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -243,13 +252,21 @@ fn info(args: &[Bytes], host: &dyn Host) -> Reply {
         .iter()
         .map(|section| capitals(section).to_ascii_lowercase())
         .collect();
-    Reply::bulk(host.info(&sections))
+    text(host.info(&sections))
+}
+
+/// Text for a person to read.
+fn text(text: String) -> Reply {
+    Reply::Verbatim {
+        format: *b"txt",
+        text: text.into(),
+    }
 }
 
 /// `CONFIG GET pattern ...`
 fn config(args: &[Bytes], host: &dyn Host) -> Reply {
     match &capitals(&args[1])[..] {
-        "GET" if args.len() == 2 => wrong_arity("config|get"),
+        "HELP" => subcommand::help("CONFIG"),
         "GET" => {
             let wanted = |name: &str| {
                 args[2..]
@@ -264,7 +281,7 @@ fn config(args: &[Bytes], host: &dyn Host) -> Reply {
                     .collect(),
             )
         }
-        _ => unknown_subcommand(&args[1], "CONFIG"),
+        _ => subcommand::unknown(&args[1], "CONFIG"),
     }
 }
 
@@ -275,13 +292,10 @@ fn command_table(args: &[Bytes]) -> Reply {
     };
     let (subcommand_name, names) = (capitals(subcommand), &args[2..]);
     match &subcommand_name[..] {
-        "COUNT" if names.is_empty() => {
-            Reply::Integer(i64::try_from(COMMANDS.len()).unwrap_or(i64::MAX))
-        }
+        "HELP" => subcommand::help("COMMAND"),
+        "COUNT" => Reply::Integer(i64::try_from(COMMANDS.len()).unwrap_or(i64::MAX)),
         "LIST" if names.is_empty() => Reply::Array(COMMANDS.iter().map(small_name).collect()),
-        "COUNT" | "LIST" => {
-            wrong_arity(&format!("command|{}", subcommand_name.to_ascii_lowercase()))
-        }
+        "LIST" => Reply::error(SYNTAX),
         "INFO" if names.is_empty() => Reply::Array(COMMANDS.iter().map(describe).collect()),
         "INFO" => Reply::Array(
             names
@@ -291,7 +305,7 @@ fn command_table(args: &[Bytes]) -> Reply {
         ),
         // redis-cli asks for these to give hints and does without.
         "DOCS" => Reply::Map(Vec::new()),
-        _ => unknown_subcommand(subcommand, "COMMAND"),
+        _ => subcommand::unknown(subcommand, "COMMAND"),
     }
 }
 
@@ -310,25 +324,17 @@ fn describe(spec: &Spec) -> Reply {
     let mut entry = vec![
         small_name(spec),
         Reply::Integer(spec.arity.into()),
-        Reply::Array(vec![Reply::Simple(flag.into())]),
+        Reply::Set(vec![Reply::Simple(flag.into())]),
         Reply::Integer(first.into()),
         Reply::Integer(last.into()),
         Reply::Integer(step.into()),
     ];
-    entry.extend((0..4).map(|_| Reply::Array(Vec::new())));
+    // Categories, hints, key specifications, and an array of subcommands.
+    entry.extend((0..3).map(|_| Reply::Set(Vec::new())));
+    entry.push(Reply::Array(Vec::new()));
     Reply::Array(entry)
 }
 
-/// How much of an unknown subcommand the error repeats.
-const MAX_QUOTED_BYTES: usize = 128;
-
-fn unknown_subcommand(subcommand: &[u8], command: &str) -> Reply {
-    let subcommand = one_line(quoted(subcommand, MAX_QUOTED_BYTES));
-    Reply::error(format!(
-        "ERR unknown subcommand '{subcommand}'. Try {command} HELP."
-    ))
-}
-
-fn capitals(name: &[u8]) -> String {
+pub(super) fn capitals(name: &[u8]) -> String {
     String::from_utf8_lossy(name).to_ascii_uppercase()
 }

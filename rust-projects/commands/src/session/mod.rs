@@ -22,6 +22,7 @@
 //! ```
 
 mod connection;
+mod subcommand;
 mod transaction;
 
 use bytes::Bytes;
@@ -122,14 +123,20 @@ impl Session {
     /// Decides one request, its name first. Effects are appended to `env.batch` and noted in `env.watches`.
     ///
     /// # Errors
-    /// As [`crate::execute`]: nothing was appended, an EXEC is discarded. Send [`crate::Error::to_reply`] and go on.
+    /// As [`crate::execute`]: nothing was appended, a transaction that EXEC was to run is discarded. Send [`crate::Error::to_reply`] and go on.
     pub fn handle(&mut self, args: &[Bytes], env: &mut Env<'_>) -> Result<Decision> {
         let command = match Command::parse(args) {
             Ok(command) => command,
-            Err(reply) => return Ok(self.reject(reply)),
+            Err(reply) => return Ok(self.reject(args, reply, env.watches)),
         };
+        if command.flow() == Flow::Connection
+            && let Err(reply) = subcommand::check(&command)
+        {
+            return Ok(self.reject(args, reply, env.watches));
+        }
         if env.host.requires_password() && !self.is_authenticated && !is_open(command.name()) {
-            return Ok(self.reject(Reply::error("NOAUTH Authentication required.")));
+            let reply = Reply::error("NOAUTH Authentication required.");
+            return Ok(self.reject(args, reply, env.watches));
         }
         if let Some(transaction) = &mut self.transaction
             && !transaction::is_immediate(command.name())
@@ -163,8 +170,12 @@ impl Session {
         }
     }
 
-    /// A request refused before it was looked at spoils the transaction it belongs to.
-    fn reject(&mut self, reply: Reply) -> Decision {
+    /// A request refused before it was looked at spoils the transaction it belongs to; a refused EXEC ends it.
+    fn reject(&mut self, args: &[Bytes], reply: Reply, watches: &mut WatchTable) -> Decision {
+        let is_exec = |name: &Bytes| name.eq_ignore_ascii_case(b"EXEC");
+        if args.first().is_some_and(is_exec) {
+            return Decision::Reply(self.abort_exec(&reply, watches));
+        }
         if let Some(transaction) = &mut self.transaction {
             transaction.spoil();
         }

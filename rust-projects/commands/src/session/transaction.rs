@@ -5,7 +5,7 @@ use storage::Batch;
 use wire::Reply;
 
 use super::{Env, Session};
-use crate::{Command, Context, Overlay, Result};
+use crate::{Command, Context, Overlay, Result, WatchTable, keyspace};
 
 /// Keys that one connection may watch.
 const MAX_WATCHED_KEYS: usize = 1 << 16;
@@ -29,14 +29,14 @@ impl Transaction {
             .sum();
         if self.queued_bytes + bytes > max_bytes {
             self.spoil();
-            return Reply::error(format!(
-                "ERR the transaction takes more than {max_bytes} bytes"
-            ));
+            return too_large(max_bytes);
         }
         // A spoiled transaction will never run.
         if !self.is_spoiled {
             self.queued_bytes += bytes;
-            self.requests.push(args.to_vec());
+            // Copies, because an argument may be a slice of a large read buffer that it would keep alive.
+            let copies = args.iter().map(|arg| Bytes::copy_from_slice(arg));
+            self.requests.push(copies.collect());
         }
         Reply::Simple("QUEUED".into())
     }
@@ -110,21 +110,38 @@ impl Session {
         }
         // Apart from the batch of the caller, which stays as it is if one of the requests cannot be decided.
         let mut batch = Batch::new();
-        let replies = self.run_all(&transaction.requests, env, &mut batch)?;
+        let Some(replies) = self.run_all(&transaction.requests, env, &mut batch)? else {
+            return Ok(too_large(env.context.limits.batch_bytes));
+        };
         env.watches.touch(batch.ops());
         env.batch.extend(batch);
         Ok(Reply::Array(replies))
     }
 
-    /// Decides `requests`, each seeing the effects of those before.
+    /// EXEC itself was refused, with `reply`.
+    pub(super) fn abort_exec(&mut self, reply: &Reply, watches: &mut WatchTable) -> Reply {
+        self.transaction = None;
+        self.watches.clear(watches);
+        let reason = match reply {
+            Reply::Error(message) => message.strip_prefix("ERR ").unwrap_or(message),
+            _ => "",
+        };
+        Reply::error(format!(
+            "EXECABORT Transaction discarded because of: {reason}"
+        ))
+    }
+
+    /// Decides `requests`, each seeing the effects of those before; nothing if the engine would not take them all in
+    /// one batch.
     fn run_all(
         &mut self,
         requests: &[Vec<Bytes>],
         env: &mut Env<'_>,
         batch: &mut Batch,
-    ) -> Result<Vec<Reply>> {
+    ) -> Result<Option<Vec<Reply>>> {
         let mut overlay = Overlay::new(env.context.reader);
         let mut replies = Vec::with_capacity(requests.len());
+        let mut batch_bytes = 0_usize;
         for args in requests {
             let before = batch.len();
             let mut inner = Env {
@@ -140,8 +157,20 @@ impl Session {
                 Ok(command) => self.decide(&command, &mut inner)?,
                 Err(reply) => reply,
             });
-            overlay.apply(&batch.ops()[before..]);
+            let added = &batch.ops()[before..];
+            // Looked at after each request: a short one such as APPEND can give a long value, and many would fill memory.
+            batch_bytes += added.iter().map(keyspace::op_bytes).sum::<usize>();
+            if batch_bytes > env.context.limits.batch_bytes {
+                return Ok(None);
+            }
+            overlay.apply(added);
         }
-        Ok(replies)
+        Ok(Some(replies))
     }
+}
+
+fn too_large(max_bytes: usize) -> Reply {
+    Reply::error(format!(
+        "ERR the transaction takes more than {max_bytes} bytes"
+    ))
 }

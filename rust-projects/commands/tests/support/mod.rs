@@ -1,4 +1,9 @@
-//! The simplest possible data to decide commands over.
+//! The simplest possible data to decide commands over, and scenarios played on it.
+
+// Each test file uses its part.
+#![allow(dead_code)]
+
+pub(crate) mod script;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,137 @@
+//! What a session keeps in memory, and what it does when reading fails.
+
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
+
+mod support;
+
+use bytes::Bytes;
+use commands::{Context, Env, Result, ScanCursors, Session, WatchTable};
+use storage::{Batch, Direction, Entries, KeyRange, Limits, Reader};
+use support::MapReader;
+use support::script::TestHost;
+use wire::Reply;
+
+/// A reader whose disk has gone.
+struct Broken;
+
+impl Reader for Broken {
+    fn get(&self, _: &[u8]) -> storage::Result<Option<Bytes>> {
+        Err(error())
+    }
+
+    fn multi_get(&self, _: &[&[u8]]) -> storage::Result<Vec<Option<Bytes>>> {
+        Err(error())
+    }
+
+    fn scan(&self, _: &KeyRange, _: Direction) -> Entries<'_> {
+        Box::new(std::iter::once(Err(error())))
+    }
+
+    fn approximate_size(&self, _: &KeyRange) -> storage::Result<u64> {
+        Err(error())
+    }
+}
+
+fn error() -> storage::Error {
+    storage::Error::KeyTooLarge { len: 2, max: 1 }
+}
+
+fn handle(
+    session: &mut Session,
+    reader: &dyn Reader,
+    batch: &mut Batch,
+    args: &[Bytes],
+) -> Result<Reply> {
+    let mut env = Env {
+        context: Context {
+            reader,
+            now_ms: 0,
+            limits: Limits::default(),
+            cursors: &ScanCursors::default(),
+        },
+        batch,
+        watches: &mut WatchTable::new(),
+        host: &TestHost::default(),
+    };
+    Ok(session.handle(args, &mut env)?.into_reply())
+}
+
+fn words(line: &str) -> Vec<Bytes> {
+    line.split(' ')
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect()
+}
+
+#[test]
+fn what_a_session_keeps_does_not_hold_on_to_the_read_buffer() {
+    let mut session = Session::new(1);
+    let data = MapReader::default();
+    for line in ["CLIENT SETNAME me", "WATCH key", "MULTI", "SET key value"] {
+        let buffer = Bytes::from(vec![b'x'; 64 << 10]);
+        let buffer = Bytes::from([line.as_bytes(), &buffer].concat());
+        let mut at = 0;
+        let args: Vec<Bytes> = line
+            .split(' ')
+            .map(|word| {
+                at += word.len() + 1;
+                buffer.slice(at - word.len() - 1..at - 1)
+            })
+            .collect();
+        handle(&mut session, &data, &mut Batch::new(), &args).unwrap();
+        drop(args);
+        assert!(buffer.is_unique(), "after {line}");
+    }
+}
+
+#[test]
+fn when_reading_fails_nothing_is_written_and_the_transaction_is_over() {
+    let mut session = Session::new(1);
+    let mut batch = Batch::new();
+    for line in [
+        "GET a",
+        "INCR a",
+        "DEL a",
+        "SET a 1 NX",
+        "MSETNX a 1",
+        "DBSIZE",
+        "KEYS *",
+        "SCAN 0",
+        "WATCH a",
+    ] {
+        let result = handle(&mut session, &Broken, &mut batch, &words(line));
+        let reply = result.expect_err(line).to_reply();
+        assert!(
+            matches!(&reply, Reply::Error(text) if text.starts_with("ERR ")),
+            "{reply:?}"
+        );
+    }
+    for line in ["MULTI", "SET a 1", "INCR b"] {
+        handle(&mut session, &Broken, &mut batch, &words(line)).unwrap();
+    }
+    handle(&mut session, &Broken, &mut batch, &words("EXEC")).unwrap_err();
+    assert!(
+        batch.is_empty(),
+        "the SET before the failing INCR is not there"
+    );
+    let reply = handle(&mut session, &Broken, &mut batch, &words("EXEC")).unwrap();
+    assert_eq!(reply, Reply::error("ERR EXEC without MULTI"));
+}
+
+#[test]
+fn values_of_a_newer_version_are_refused_by_name() {
+    let mut data = MapReader::default();
+    data.entries
+        .insert(Bytes::from_static(b"rnew"), Bytes::from_static(b"\x80v"));
+    data.entries
+        .insert(Bytes::from_static(b"rcut"), Bytes::from_static(b"\x01abc"));
+    data.entries
+        .insert(Bytes::from_static(b"rnil"), Bytes::new());
+    let mut session = Session::new(1);
+    let mut text = |line| {
+        let result = handle(&mut session, &data, &mut Batch::new(), &words(line));
+        result.unwrap_err().to_string()
+    };
+    assert!(text("GET new").contains("\"new\" has unknown flags 0x80"));
+    assert!(text("GET cut").contains("\"cut\" is 4 bytes long"));
+    assert!(text("MGET a nil").contains("\"nil\" is 0 bytes long"));
+}
