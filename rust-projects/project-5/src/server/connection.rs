@@ -8,6 +8,7 @@ use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -110,6 +111,10 @@ impl Connection {
                     next = Next::Refuse;
                 }
                 self.send().await?;
+            }
+            // A client that never pauses must not hold up the stop.
+            if self.shared.stopping.load(Ordering::Relaxed) && next != Next::Refuse {
+                return Ok(());
             }
             match next {
                 Next::Read => {

@@ -12,6 +12,8 @@ mod open;
 mod password;
 mod resources;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::io;
@@ -157,7 +159,7 @@ async fn serve(
         "listening"
     );
     let expiry = tokio::spawn(expire(Arc::clone(&shared)));
-    accept(&shared, listener, signals).await;
+    accept(&shared, listener, signalled(signals)).await;
     expiry.abort();
     drain(&shared).await;
     Ok(())
@@ -211,18 +213,22 @@ fn share(
     })
 }
 
-/// Accepts until a signal comes.
-async fn accept(
-    shared: &Arc<Shared>,
-    listener: TcpListener,
-    (mut terminate, mut interrupt): (Signal, Signal),
-) {
+/// Completes when either signal comes.
+async fn signalled((mut terminate, mut interrupt): (Signal, Signal)) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Accepts until `stop` completes.
+async fn accept(shared: &Arc<Shared>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let mut stop = pin!(stop);
     let mut id = 0;
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = stop.as_mut() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
