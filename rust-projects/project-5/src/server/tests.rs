@@ -165,7 +165,8 @@ fn commands_decided_during_a_sync_see_each_other_and_share_the_next_one() {
         receive(stream, &format!(":{n}\r\n"));
     }
     // The first has one of its own; the others were decided while it was under way.
-    assert!(server.engine.stats().syncs - before <= 2);
+    let syncs = server.engine.stats().syncs - before;
+    assert!((1..=2).contains(&syncs), "{syncs} syncs");
 }
 
 #[test]
