@@ -1,6 +1,6 @@
 //! The server: accepts connections, serves them, and leaves everything on disk when told to stop.
 //!
-//! One task per connection; decisions one after another ([`decider`]); durability in groups ([`committer`]). SIGTERM and
+//! One task per connection; decisions one after another (`decider`); durability in groups (`committer`). SIGTERM and
 //! Ctrl-C end the accepting, let each connection finish the burst it is in, then commit, sync and close the engine.
 
 mod committer;
