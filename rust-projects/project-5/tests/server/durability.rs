@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis::Commands;
 use rustix::process::Signal;
 
-use crate::harness::Server;
+use crate::harness::{Server, wait_for};
 
 #[test]
 fn increments_of_64_clients_are_exact_and_share_syncs() {
@@ -118,7 +118,11 @@ fn sigterm_and_ctrl_c_answer_what_was_decided_and_keep_everything() {
                 acknowledged
             });
             let mut idle = server.raw();
-            thread::sleep(Duration::from_millis(100));
+            let mut observer = server.connect();
+            wait_for("the writer to be under way", || {
+                let n: Option<u64> = observer.get("n").unwrap();
+                n.filter(|&n| n > 10)
+            });
             stopped.store(true, Ordering::Release);
             let began = Instant::now();
             server.signal(signal);
@@ -128,7 +132,7 @@ fn sigterm_and_ctrl_c_answer_what_was_decided_and_keep_everything() {
             assert_eq!(idle.until_closed(), "");
             writer.join().unwrap()
         });
-        assert!(acknowledged > 0);
+        assert!(acknowledged > 10);
         let server = Server::start(dir.path(), &[]);
         let stored: u64 = server.connect().get("n").unwrap();
         assert_eq!(stored, acknowledged);
@@ -147,8 +151,24 @@ fn a_client_that_takes_no_replies_does_not_hold_up_the_stop() {
     for _ in 0..100 {
         raw.send(b"GET k\r\n");
     }
+    let mut before = 0;
+    wait_for("the replies to fill the sockets", || {
+        let sent = server.info("total_net_output_bytes");
+        let has_stalled = sent > 1_000_000 && sent - before < 100_000;
+        before = sent;
+        thread::sleep(Duration::from_millis(50));
+        has_stalled.then_some(())
+    });
     let began = Instant::now();
     server.signal(Signal::TERM);
     assert!(server.wait().success());
+    // Long enough for a client that takes them, not for ever.
+    assert!(began.elapsed() > Duration::from_secs(4));
     assert!(began.elapsed() < Duration::from_secs(30));
+    wait_for("the log to say so", || {
+        server
+            .log()
+            .contains("did not finish in time")
+            .then_some(())
+    });
 }
