@@ -4,7 +4,7 @@ use std::ops::{Bound, RangeBounds};
 
 use bytes::Bytes;
 
-use crate::kvs::format::varint_len;
+use crate::kvs::codec::varint_len;
 
 /// A range of keys in byte order. Either end may be included, excluded or open.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::BufMut;
 
-use super::format::{Change, Cursor, Frame, Header, put_bound, put_varint};
+use super::codec::{Cursor, put_bound, put_varint};
+use super::format::{Change, Frame, Header};
 use super::index::Version;
 use super::segment::{self, Segment};
 use crate::file::FileSystem;

@@ -34,7 +34,9 @@
 //! | `recovery` | which bytes count after a crash |
 //! | `compaction`, `output`, `reserve`, `maintenance` | getting rid of garbage, also on a full disk |
 
+mod apply;
 mod checkpoint;
+pub(crate) mod codec;
 mod compaction;
 pub mod format;
 mod hint;
@@ -64,11 +66,12 @@ use self::hint::{hint_path, write_hint};
 use self::maintenance::Background;
 use self::pending::Ring;
 use self::read::{Position, View};
-use self::recovery::recover;
+use self::recovery::{Recovered, recover};
 use self::reserve::Reserve;
 use self::segment::{Segment, SegmentSet};
 use self::shared::{Committer, Counters, Shared, Writer, lock};
 use self::snapshot::{Pin, Registry};
+use crate::file::DirLock;
 use crate::{
     Batch, Checkpoint, Direction, Durability, Engine, EngineKind, Entries, Error, Identity,
     KeyRange, Keys, Limits, Reader, Result, Seq, Snapshots, SyncPolicy,
@@ -104,24 +107,7 @@ impl LogEngine {
         let mut recovered = recover(&*files, dir)?;
         recovered.recovery.took = began.elapsed();
         let reserve = Reserve::new(&files, dir, options.reserve_bytes);
-        let active = match recovered.tail {
-            Some(tail) if tail.size() < options.segment_bytes => reopen(&tail, &options)?,
-            tail => {
-                if let Some(tail) = tail {
-                    tail.seal(recovered.seq)?;
-                }
-                let (id, capacity) = (recovered.next_segment, options.segment_bytes);
-                recovered.next_segment += 1;
-                let salt = shared::salt(options.entropy, id);
-                let header = format::Header {
-                    kind: SegmentKind::Log,
-                    id,
-                    salt,
-                };
-                let active = Segment::create(&*files, dir, header, capacity)?;
-                Arc::new(active)
-            }
-        };
+        let active = active_segment(dir, &options, &mut recovered)?;
         recovered
             .segments
             .retain(|segment| segment.id() != active.id());
@@ -129,42 +115,7 @@ impl LogEngine {
         // A full disk is no reason not to open.
         let _ = reserve.take();
         let background = options.background;
-        let counters = Counters {
-            keys: AtomicU64::new(recovered.keys),
-            ..Counters::default()
-        };
-        let next_range = recovered.ranges.keys().next_back().map_or(0, |id| id + 1);
-        let shared = Arc::new(Shared {
-            dir: dir.to_owned(),
-            recovery: recovered.recovery,
-            index: recovered.index,
-            segments: SegmentSet::new(recovered.segments),
-            ring: Ring::new(),
-            snapshots: Registry::default(),
-            reserve,
-            writer: Mutex::new(Writer {
-                position: active.size(),
-                active,
-                pending: Vec::new(),
-                pending_bytes: 0,
-                ranges: recovered.ranges,
-                next_range,
-            }),
-            committer: Mutex::new(Committer {
-                unsynced: None,
-                buffer: Vec::new(),
-            }),
-            rotation: Mutex::new(()),
-            housekeeping: Mutex::new(()),
-            waiting_tombstones: Mutex::new(Vec::new()),
-            next_segment: AtomicU32::new(recovered.next_segment),
-            applied: AtomicU64::new(recovered.seq),
-            visible: AtomicU64::new(recovered.seq),
-            poison: OnceLock::new(),
-            counters,
-            dir_lock: Mutex::new(Some(dir_lock)),
-            options,
-        });
+        let shared = Arc::new(share(dir, options, dir_lock, reserve, recovered, active));
         let background = background.then(|| Background::start(&shared)).transpose()?;
         let view = |position| {
             Arc::new(View {
@@ -233,6 +184,77 @@ impl LogEngine {
     pub fn close(self) -> Result<()> {
         self.closer.close()
     }
+}
+
+/// The state behind all handles.
+fn share(
+    dir: &Path,
+    options: Options,
+    dir_lock: Box<dyn DirLock>,
+    reserve: Reserve,
+    recovered: Recovered,
+    active: Arc<Segment>,
+) -> Shared {
+    let counters = Counters {
+        keys: AtomicU64::new(recovered.keys),
+        ..Counters::default()
+    };
+    let next_range = recovered.ranges.keys().next_back().map_or(0, |id| id + 1);
+    Shared {
+        dir: dir.to_owned(),
+        recovery: recovered.recovery,
+        index: recovered.index,
+        segments: SegmentSet::new(recovered.segments),
+        ring: Ring::new(),
+        snapshots: Registry::default(),
+        reserve,
+        writer: Mutex::new(Writer {
+            position: active.size(),
+            active,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            ranges: recovered.ranges,
+            next_range,
+        }),
+        committer: Mutex::new(Committer {
+            last: None,
+            buffer: Vec::new(),
+        }),
+        rotation: Mutex::new(()),
+        housekeeping: Mutex::new(()),
+        waiting_tombstones: Mutex::new(Vec::new()),
+        next_segment: AtomicU32::new(recovered.next_segment),
+        applied: AtomicU64::new(recovered.seq),
+        visible: AtomicU64::new(recovered.seq),
+        poison: OnceLock::new(),
+        counters,
+        dir_lock: Mutex::new(Some(dir_lock)),
+        options,
+    }
+}
+
+/// The segment that takes the next frame: the last one of the log while it has room, or a new one.
+fn active_segment(
+    dir: &Path,
+    options: &Options,
+    recovered: &mut Recovered,
+) -> Result<Arc<Segment>> {
+    if let Some(tail) = &recovered.tail {
+        if tail.size() < options.segment_bytes {
+            return reopen(tail, options);
+        }
+        tail.seal(recovered.seq)?;
+    }
+    let id = recovered.next_segment;
+    recovered.next_segment += 1;
+    let salt = shared::salt(options.entropy, id);
+    let header = format::Header {
+        kind: SegmentKind::Log,
+        id,
+        salt,
+    };
+    let segment = Segment::create(&*options.files, dir, header, options.segment_bytes)?;
+    Ok(Arc::new(segment))
 }
 
 /// Makes the last segment of the log ready for more frames.

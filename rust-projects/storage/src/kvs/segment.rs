@@ -127,7 +127,8 @@ impl Segment {
     pub(super) fn sync(&self) -> Result<()> {
         let len = self.size();
         self.file.sync_data()?;
-        self.synced.store(len, Ordering::Release);
+        // Syncs may overlap.
+        self.synced.fetch_max(len, Ordering::AcqRel);
         Ok(())
     }
 

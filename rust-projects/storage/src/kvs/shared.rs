@@ -7,19 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::format::{
-    CHECK_LEN, Change, FRAME_LEN, FrameKind, FrameWriter, HEADER_LEN, Header, Record, SegmentKind,
-    varint_len,
-};
-use super::index::{Entry, Index, Update, Version};
+use super::apply::frame_bound;
+use super::codec::varint_len;
+use super::format::{CHECK_LEN, Change, FRAME_LEN, HEADER_LEN, Header, SegmentKind};
+use super::index::{Index, Version};
 use super::options::{Options, Recovery};
 use super::pending::{Pending, PendingFrame, Ring};
-use super::read::{Scan, Step};
 use super::reserve::Reserve;
 use super::segment::{Segment, SegmentSet};
 use super::snapshot::Registry;
 use crate::file::DirLock;
-use crate::{Batch, Direction, Error, KeyRange, Op, Result, Seq, SyncPolicy};
+use crate::{Batch, Error, Op, Result, Seq, SyncPolicy};
 
 /// Most bytes that may wait for the committer before a writer commits them itself.
 const PENDING_BYTES: usize = 8 << 20;
@@ -90,8 +88,8 @@ pub(super) struct RangeDeletion {
 /// The state of whoever writes to the log.
 #[derive(Debug)]
 pub(super) struct Committer {
-    /// The segment with bytes that were written but not synced.
-    pub(super) unsynced: Option<Arc<Segment>>,
+    /// The segment written to last.
+    pub(super) last: Option<Arc<Segment>>,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -169,58 +167,6 @@ impl Shared {
         }
     }
 
-    fn apply(&self, writer: &mut Writer, batch: &Batch) -> Seq {
-        let seq = self.applied() + 1;
-        let floor = self.snapshots.floor(|| self.visible());
-        let buffer = Vec::with_capacity(frame_bound(batch) as usize);
-        let frame = FrameWriter::new(buffer, FrameKind::Batch);
-        let ranges = batch
-            .ops()
-            .iter()
-            .any(|op| matches!(op, Op::DeleteRange { .. }));
-        let mut step = ApplyStep {
-            shared: self,
-            writer,
-            seq,
-            floor,
-            frame,
-        };
-        for (at, op) in batch.ops().iter().enumerate() {
-            // What a later range deletion of the batch removes is not written at all. So of two records with one
-            // sequence number the point record is the later one, wherever compaction puts them.
-            if ranges && removed_later(&batch.ops()[at + 1..], op) {
-                continue;
-            }
-            match op {
-                Op::Put { key, value } => step.put(key, value),
-                Op::Delete { key } => step.delete(key),
-                Op::DeleteRange { range } => step.delete_range(range),
-            }
-        }
-        let ApplyStep { writer, frame, .. } = step;
-        if frame.count() == 0 {
-            // Deletes of what is not there change nothing and need no record.
-            return seq - 1;
-        }
-        let segment = Arc::clone(&writer.active);
-        let offset = writer.position;
-        let durable = segment.synced.load(Ordering::Acquire);
-        let bytes = frame.finish(segment.header.salt, offset, seq, durable);
-        writer.position += bytes.len() as u64;
-        writer.pending_bytes += bytes.len();
-        let bytes = Bytes::from(bytes);
-        let frame = Arc::new(PendingFrame {
-            seq,
-            segment,
-            offset,
-            bytes,
-        });
-        self.ring.put(Arc::clone(&frame));
-        writer.pending.push(Pending::Frame(frame));
-        self.applied.store(seq, Ordering::Release);
-        seq
-    }
-
     /// Brings everything applied so far to the durability of the policy; with `force`, to the disk.
     pub(super) fn commit(&self, force: bool) -> Result<Seq> {
         self.commit_unless(force, |_| false)
@@ -228,6 +174,7 @@ impl Shared {
 
     /// As [`Shared::commit`], but returns at once when `done` says so of what others committed in the meantime.
     fn commit_unless(&self, force: bool, done: impl FnOnce(Seq) -> bool) -> Result<Seq> {
+        let always = self.options.sync == SyncPolicy::Always;
         let mut committer = lock(&self.committer);
         if done(self.visible()) {
             return Ok(self.visible());
@@ -238,9 +185,12 @@ impl Shared {
             writer.pending_bytes = 0;
             (std::mem::take(&mut writer.pending), self.applied())
         };
-        let sync = force || self.options.sync == SyncPolicy::Always;
-        self.write_out(&mut committer, &pending, sync)
-            .map_err(|error| self.poison(&error))?;
+        let written = self.write_out(&mut committer, &pending);
+        let synced = written.and_then(|()| match &committer.last {
+            Some(segment) if always => self.sync_segment(segment),
+            _ => Ok(()),
+        });
+        synced.map_err(|error| self.poison(&error))?;
         // Before `visible` moves on: from then on the writer may use the slots again.
         for item in &pending {
             if let Pending::Frame(frame) = item {
@@ -251,36 +201,40 @@ impl Shared {
         self.counters
             .batches
             .fetch_add(pending.len() as u64, Ordering::Relaxed);
-        // The batches' memory is worth keeping only for the next group.
-        let mut writer = lock(&self.writer);
-        if writer.pending.is_empty() && pending.capacity() <= 4096 {
-            let mut pending = pending;
-            pending.clear();
-            writer.pending = pending;
+        let last = committer.last.clone();
+        drop(committer);
+        // Nobody waits for a sync that the policy does not promise: it holds no lock.
+        if let Some(segment) = last.filter(|_| force && !always) {
+            self.sync_segment(&segment)
+                .map_err(|error| self.poison(&error))?;
         }
         Ok(target)
     }
 
-    fn write_out(&self, committer: &mut Committer, pending: &[Pending], sync: bool) -> Result<()> {
+    /// Syncs a segment that has unsynced bytes.
+    fn sync_segment(&self, segment: &Segment) -> Result<()> {
+        if segment.synced.load(Ordering::Acquire) < segment.size() {
+            segment.sync()?;
+            self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn write_out(&self, committer: &mut Committer, pending: &[Pending]) -> Result<()> {
         let mut rest = pending;
         while let Some(first) = rest.first() {
             match first {
                 Pending::Seal(segment) => {
                     segment.seal(self.visible())?;
                     self.counters.syncs.fetch_add(2, Ordering::Relaxed);
-                    committer.unsynced = None;
                     rest = &rest[1..];
                 }
                 Pending::Frame(frame) => {
                     let run = self.write_run(committer, frame, rest)?;
-                    committer.unsynced = Some(Arc::clone(&frame.segment));
+                    committer.last = Some(Arc::clone(&frame.segment));
                     rest = &rest[run..];
                 }
             }
-        }
-        if sync && let Some(segment) = committer.unsynced.take() {
-            segment.sync()?;
-            self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -384,134 +338,6 @@ impl Shared {
             segment.live.fetch_add(bytes, Ordering::Relaxed)
         });
     }
-}
-
-/// One batch being applied.
-struct ApplyStep<'a> {
-    shared: &'a Shared,
-    writer: &'a mut Writer,
-    seq: Seq,
-    floor: Seq,
-    frame: FrameWriter,
-}
-
-impl ApplyStep<'_> {
-    fn push(&mut self, change: Change<'_>) -> u32 {
-        let in_frame = self.frame.push(&Record {
-            seq: self.seq,
-            change,
-        });
-        (self.writer.position + in_frame as u64) as u32
-    }
-
-    fn add_live(&self, len: u64) {
-        self.writer
-            .active
-            .live
-            .fetch_add(len as i64, Ordering::Relaxed);
-    }
-
-    fn put(&mut self, key: &Bytes, value: &Bytes) {
-        let offset = self.push(Change::Put { key, value });
-        let version = Version::put(
-            self.seq,
-            self.writer.active.id(),
-            offset,
-            value.len() as u32,
-        );
-        self.add_live(put_len(key.len(), value.len()));
-        self.set(key, version);
-    }
-
-    fn delete(&mut self, key: &Bytes) {
-        let there = self
-            .shared
-            .index
-            .get(key, || Seq::MAX)
-            .is_some_and(|version| version.is_put());
-        if there {
-            let offset = self.push(Change::Delete { key });
-            let version = Version::tombstone(self.seq, self.writer.active.id(), offset);
-            self.add_live(tombstone_len(key.len()));
-            self.set(key, version);
-        }
-    }
-
-    fn delete_range(&mut self, range: &KeyRange) {
-        let mut scan = Scan::new(range, Direction::Forward);
-        let mut next = scan.next_put(&self.shared.index, Seq::MAX);
-        if next.is_none() {
-            return;
-        }
-        let offset = self.push(Change::DeleteRange {
-            range: range.clone(),
-        });
-        let record_len = 1 + range.encoded_len();
-        let id = self.writer.next_range;
-        self.writer.next_range += 1;
-        let segment = self.writer.active.id();
-        let deletion = RangeDeletion {
-            segment,
-            offset,
-            record_len,
-            keys: 0,
-        };
-        self.writer.ranges.insert(id, deletion);
-        self.add_live(record_len);
-        let mut keys = 0;
-        while let Some(Step { key, .. }) = next {
-            self.set(&key, Version::range_tombstone(self.seq, id));
-            keys += 1;
-            next = scan.next_put(&self.shared.index, Seq::MAX);
-        }
-        self.writer
-            .ranges
-            .get_mut(&id)
-            .expect("inserted above")
-            .keys = keys;
-    }
-
-    fn set(&mut self, key: &[u8], version: Version) {
-        let mut died = None;
-        self.shared.index.update(key, self.floor, |old| {
-            died = old.map(Entry::version);
-            Update::Set(match old {
-                Some(old) => old.superseded_by(version),
-                None => Entry::new(version, 0),
-            })
-        });
-        let was_put = died.is_some_and(|old| old.is_put());
-        if let Some(old) = died {
-            self.shared.record_died(self.writer, &old, key.len());
-        }
-        let keys = &self.shared.counters.keys;
-        match (was_put, version.is_put()) {
-            (false, true) => keys.fetch_add(1, Ordering::Relaxed),
-            (true, false) => keys.fetch_sub(1, Ordering::Relaxed),
-            _ => 0,
-        };
-    }
-}
-
-fn removed_later(later: &[Op], op: &Op) -> bool {
-    let (Op::Put { key, .. } | Op::Delete { key }) = op else {
-        return false;
-    };
-    later
-        .iter()
-        .any(|op| matches!(op, Op::DeleteRange { range } if range.contains(key)))
-}
-
-/// No frame of `batch` is longer, in bytes.
-fn frame_bound(batch: &Batch) -> u64 {
-    // Tag, two lengths of at most five bytes each, checksum.
-    const RECORD: usize = 1 + 2 * 5 + CHECK_LEN;
-    let ops = batch.ops().iter().map(|op| match op {
-        Op::Put { key, value } => RECORD + key.len() + value.len(),
-        Op::Delete { key } => RECORD + key.len(),
-        Op::DeleteRange { range } => RECORD + range.encoded_len() as usize,
-    });
-    (FRAME_LEN + ops.sum::<usize>()) as u64
 }
 
 /// A salt for segment `id`: the finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014) over both.

@@ -1,0 +1,196 @@
+//! Applying a batch: its frame, its place in the index, and what it leaves behind.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::format::{CHECK_LEN, Change, FRAME_LEN, FrameKind, FrameWriter, Record};
+use super::index::{Entry, Update, Version};
+use super::pending::{Pending, PendingFrame};
+use super::read::{Scan, Step};
+use super::shared::{RangeDeletion, Shared, Writer, put_len, tombstone_len};
+use crate::{Batch, Direction, KeyRange, Op, Seq};
+
+impl Shared {
+    /// Gives `batch` the next position, puts it in the queue of the committer and shows it to [`Shared::applied`].
+    pub(super) fn apply(&self, writer: &mut Writer, batch: &Batch) -> Seq {
+        let seq = self.applied() + 1;
+        let floor = self.snapshots.floor(|| self.visible());
+        let buffer = Vec::with_capacity(frame_bound(batch) as usize);
+        let frame = FrameWriter::new(buffer, FrameKind::Batch);
+        let ranges = batch
+            .ops()
+            .iter()
+            .any(|op| matches!(op, Op::DeleteRange { .. }));
+        let mut step = ApplyStep {
+            shared: self,
+            writer,
+            seq,
+            floor,
+            frame,
+        };
+        for (at, op) in batch.ops().iter().enumerate() {
+            // What a later range deletion of the batch removes is not written at all. So of two records with one
+            // sequence number the point record is the later one, wherever compaction puts them.
+            if ranges && removed_later(&batch.ops()[at + 1..], op) {
+                continue;
+            }
+            match op {
+                Op::Put { key, value } => step.put(key, value),
+                Op::Delete { key } => step.delete(key),
+                Op::DeleteRange { range } => step.delete_range(range),
+            }
+        }
+        let ApplyStep { writer, frame, .. } = step;
+        if frame.count() == 0 {
+            // Deletes of what is not there change nothing and need no record.
+            return seq - 1;
+        }
+        let segment = Arc::clone(&writer.active);
+        let offset = writer.position;
+        let durable = segment.synced.load(Ordering::Acquire);
+        let bytes = frame.finish(segment.header.salt, offset, seq, durable);
+        writer.position += bytes.len() as u64;
+        writer.pending_bytes += bytes.len();
+        let bytes = Bytes::from(bytes);
+        let frame = Arc::new(PendingFrame {
+            seq,
+            segment,
+            offset,
+            bytes,
+        });
+        self.ring.put(Arc::clone(&frame));
+        writer.pending.push(Pending::Frame(frame));
+        self.applied.store(seq, Ordering::Release);
+        seq
+    }
+}
+
+/// One batch being applied.
+struct ApplyStep<'a> {
+    shared: &'a Shared,
+    writer: &'a mut Writer,
+    seq: Seq,
+    floor: Seq,
+    frame: FrameWriter,
+}
+
+impl ApplyStep<'_> {
+    fn push(&mut self, change: Change<'_>) -> u32 {
+        let in_frame = self.frame.push(&Record {
+            seq: self.seq,
+            change,
+        });
+        (self.writer.position + in_frame as u64) as u32
+    }
+
+    fn add_live(&self, len: u64) {
+        self.writer
+            .active
+            .live
+            .fetch_add(len as i64, Ordering::Relaxed);
+    }
+
+    fn put(&mut self, key: &Bytes, value: &Bytes) {
+        let offset = self.push(Change::Put { key, value });
+        let version = Version::put(
+            self.seq,
+            self.writer.active.id(),
+            offset,
+            value.len() as u32,
+        );
+        self.add_live(put_len(key.len(), value.len()));
+        self.set(key, version);
+    }
+
+    fn delete(&mut self, key: &Bytes) {
+        let there = self
+            .shared
+            .index
+            .get(key, || Seq::MAX)
+            .is_some_and(|version| version.is_put());
+        if there {
+            let offset = self.push(Change::Delete { key });
+            let version = Version::tombstone(self.seq, self.writer.active.id(), offset);
+            self.add_live(tombstone_len(key.len()));
+            self.set(key, version);
+        }
+    }
+
+    fn delete_range(&mut self, range: &KeyRange) {
+        let mut scan = Scan::new(range, Direction::Forward);
+        let mut next = scan.next_put(&self.shared.index, Seq::MAX);
+        if next.is_none() {
+            return;
+        }
+        let offset = self.push(Change::DeleteRange {
+            range: range.clone(),
+        });
+        let record_len = 1 + range.encoded_len();
+        let id = self.writer.next_range;
+        self.writer.next_range += 1;
+        let segment = self.writer.active.id();
+        let deletion = RangeDeletion {
+            segment,
+            offset,
+            record_len,
+            keys: 0,
+        };
+        self.writer.ranges.insert(id, deletion);
+        self.add_live(record_len);
+        let mut keys = 0;
+        while let Some(Step { key, .. }) = next {
+            self.set(&key, Version::range_tombstone(self.seq, id));
+            keys += 1;
+            next = scan.next_put(&self.shared.index, Seq::MAX);
+        }
+        self.writer
+            .ranges
+            .get_mut(&id)
+            .expect("inserted above")
+            .keys = keys;
+    }
+
+    fn set(&mut self, key: &[u8], version: Version) {
+        let mut died = None;
+        self.shared.index.update(key, self.floor, |old| {
+            died = old.map(Entry::version);
+            Update::Set(match old {
+                Some(old) => old.superseded_by(version),
+                None => Entry::new(version, 0),
+            })
+        });
+        let was_put = died.is_some_and(|old| old.is_put());
+        if let Some(old) = died {
+            self.shared.record_died(self.writer, &old, key.len());
+        }
+        let keys = &self.shared.counters.keys;
+        match (was_put, version.is_put()) {
+            (false, true) => keys.fetch_add(1, Ordering::Relaxed),
+            (true, false) => keys.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+fn removed_later(later: &[Op], op: &Op) -> bool {
+    let (Op::Put { key, .. } | Op::Delete { key }) = op else {
+        return false;
+    };
+    later
+        .iter()
+        .any(|op| matches!(op, Op::DeleteRange { range } if range.contains(key)))
+}
+
+/// No frame of `batch` is longer, in bytes.
+pub(super) fn frame_bound(batch: &Batch) -> u64 {
+    // Tag, two lengths of at most five bytes each, checksum.
+    const RECORD: usize = 1 + 2 * 5 + CHECK_LEN;
+    let ops = batch.ops().iter().map(|op| match op {
+        Op::Put { key, value } => RECORD + key.len() + value.len(),
+        Op::Delete { key } => RECORD + key.len(),
+        Op::DeleteRange { range } => RECORD + range.encoded_len() as usize,
+    });
+    (FRAME_LEN + ops.sum::<usize>()) as u64
+}
