@@ -72,7 +72,7 @@ impl Identity {
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when the file does not parse.
     pub fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<Self>> {
-        let path = dir.join(FILE_NAME);
+        let path = Self::path(dir);
         if !files.exists(&path)? {
             return Ok(None);
         }
@@ -111,10 +111,18 @@ impl Identity {
                 supported: self.format,
             }),
             Some(_) => Ok(()),
-            None => {
-                let line = format!("keyproof {} {}\n", self.engine, self.format);
-                files.write_durably(&dir.join(FILE_NAME), line.as_bytes())
-            }
+            None => self.record(files, dir),
         }
+    }
+
+    /// Writes the identity file, whatever it said before.
+    pub(crate) fn record(self, files: &dyn FileSystem, dir: &Path) -> Result<()> {
+        let line = format!("keyproof {} {}\n", self.engine, self.format);
+        files.write_durably(&Self::path(dir), line.as_bytes())
+    }
+
+    /// Where the identity of `dir` is written.
+    pub(crate) fn path(dir: &Path) -> std::path::PathBuf {
+        dir.join(FILE_NAME)
     }
 }

@@ -62,11 +62,18 @@ impl File for RealFile {
 
 #[derive(Debug)]
 struct RealLock {
-    // Closing the file releases the lock.
-    _file: fs::File,
+    // When the process dies, closing the file releases the lock.
+    file: fs::File,
 }
 
 impl DirLock for RealLock {}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that another thread is just starting has the file open until its exec.
+        let _ = self.file.unlock();
+    }
+}
 
 impl FileSystem for RealFs {
     fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
@@ -158,11 +165,32 @@ impl FileSystem for RealFs {
             .open(&path)
             .map_err(|source| Error::io("open", &path, source))?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Ok(()) => Ok(Box::new(RealLock { file })),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked {
                 dir: dir.to_owned(),
             }),
             Err(fs::TryLockError::Error(source)) => Err(Error::io("lock", &path, source)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_given_up_is_free_even_if_a_starting_child_process_still_has_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = fs::File::create(dir.path().join("LOCK")).unwrap();
+        file.try_lock().unwrap();
+        let in_the_child = file.try_clone().unwrap();
+        let lock = RealLock { file };
+        assert!(matches!(
+            RealFs.lock_dir(dir.path()),
+            Err(Error::Locked { .. })
+        ));
+        drop(lock);
+        assert!(RealFs.lock_dir(dir.path()).is_ok());
+        drop(in_the_child);
     }
 }

@@ -212,9 +212,14 @@ impl<'a> HintRecords<'a> {
     fn decode(&mut self) -> Option<HintRecord<'a>> {
         let tag = self.cursor.byte()?;
         let seq = self.cursor.varint()?;
-        let offset = self.cursor.varint()? as u32;
+        let offset = u32::try_from(self.cursor.varint()?).ok()?;
         let version = match tag {
-            PUT => Version::put(seq, self.segment, offset, self.cursor.varint()? as u32),
+            PUT => {
+                let len = u32::try_from(self.cursor.varint()?).ok()?;
+                // The largest numbers mean deletions in the index; no value is that long.
+                let len = Some(len).filter(|&len| len < u32::MAX - 1)?;
+                Version::put(seq, self.segment, offset, len)
+            }
             _ => Version::tombstone(seq, self.segment, offset),
         };
         let key_len = self.cursor.varint()?;
@@ -232,6 +237,29 @@ impl<'a> Iterator for HintRecords<'a> {
         self.left = self.left.checked_sub(1)?;
         self.decode()
     }
+}
+
+/// The salt of segment `id`, as an undamaged hint of it has it.
+pub(super) fn salt_of(bytes: &[u8], id: u32) -> Option<u64> {
+    let (body, check) = bytes.split_last_chunk::<4>()?;
+    let is_sound = u32::from_le_bytes(*check) == crc32fast::hash(body) && body.len() >= HEAD_LEN;
+    let describes = is_sound && &body[..8] == MAGIC && body[8..12] == id.to_le_bytes();
+    describes.then(|| u64::from_le_bytes(body[12..20].try_into().expect("eight bytes")))
+}
+
+/// For fuzzing: decodes `bytes` as a hint of the segment that it names itself, after giving it the checksum that it
+/// should have. Returns how many records and ranges it holds.
+pub fn decode_any(mut bytes: Vec<u8>) -> Option<(usize, usize)> {
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    let id = u32::from_le_bytes(bytes.get(8..12)?.try_into().expect("four bytes"));
+    let covered = u64::from_le_bytes(bytes.get(20..28)?.try_into().expect("eight bytes"));
+    let header = Header {
+        kind: super::format::SegmentKind::Log,
+        id,
+        salt: salt_of(&bytes, id)?,
+    };
+    let hint = Hint::decode(bytes, &header, covered)?;
+    Some((hint.records().count(), hint.ranges.len()))
 }
 
 /// Reads a sealed segment back, checks all of it, and writes its hint.

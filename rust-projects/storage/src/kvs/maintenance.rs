@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::hint::{hint_path, write_hint};
+use super::hint::write_hint;
 use super::shared::{Shared, lock};
 use crate::{Error, Result, SyncPolicy};
 
@@ -148,7 +148,7 @@ impl Shared {
                 let _housekeeping = lock(&self.housekeeping);
                 let files = &*self.options.files;
                 // It may have been compacted away since.
-                if files.exists(&segment.path)? && !files.exists(&hint_path(&segment.path))? {
+                if files.exists(&segment.path)? {
                     write_hint(files, segment)?;
                 }
                 segment.hinted.store(true, Ordering::Relaxed);

@@ -33,6 +33,7 @@
 //! | `shared`, `pending` | the write path: apply now, commit in groups |
 //! | `recovery` | which bytes count after a crash |
 //! | `compaction`, `output`, `reserve`, `maintenance` | getting rid of garbage, also on a full disk |
+//! | `verify`, `inspect`, `walk`, `repair` | finding damage and salvaging what is intact |
 
 mod apply;
 mod checkpoint;
@@ -41,16 +42,20 @@ mod compaction;
 pub mod format;
 mod hint;
 mod index;
+mod inspect;
 mod maintenance;
 mod options;
 mod output;
 mod pending;
 mod read;
 mod recovery;
+mod repair;
 mod reserve;
 pub mod segment;
 mod shared;
 mod snapshot;
+mod verify;
+mod walk;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -59,7 +64,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+#[doc(hidden)]
+pub use hint::decode_any as decode_hint_for_fuzzing;
 pub use options::{CutTail, Options, Recovery, Stats};
+pub use repair::{Action, RepairReport, plan_repair, repair};
+pub use verify::{
+    Finding, FindingKind, HintState, Progress, Report, SegmentReport, verify, verify_with,
+};
 
 use self::format::SegmentKind;
 use self::hint::{hint_path, write_hint};

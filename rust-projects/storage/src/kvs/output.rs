@@ -114,6 +114,9 @@ impl Output {
         self.files.rename(&temporary_path(&self.path), &self.path)?;
         self.files.sync_dir(&self.dir)?;
         segment.set_record_bytes(self.record_bytes);
+        segment
+            .hinted
+            .store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(segment)
     }
 

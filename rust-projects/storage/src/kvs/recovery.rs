@@ -43,7 +43,12 @@ pub(super) fn recover(files: &dyn FileSystem, dir: &Path) -> Result<Recovered> {
         .iter()
         .map(|(id, path)| read_header(files, path, *id))
         .collect::<Result<Vec<_>>>()?;
-    let tails = tail_candidates(files, &paths, &headers)?;
+    let lens = paths
+        .iter()
+        .map(|(_, path)| files.open(path)?.len())
+        .collect::<Result<Vec<_>>>()?;
+    let segments = paths.iter().zip(&headers).zip(&lens);
+    let tails = tail_candidates(segments.map(|(((id, _), header), &len)| (*id, header.kind, len)));
     let mut recovery = Recovery::default();
     let mut segments = Vec::new();
     let mut hints = Vec::new();
@@ -126,22 +131,21 @@ fn read_header(files: &dyn FileSystem, path: &Path, id: u32) -> Result<Header> {
     Ok(header)
 }
 
-/// The ids of the log segments that may lack a footer: the last with frames, and an empty one after it.
-fn tail_candidates(
-    files: &dyn FileSystem,
-    paths: &[(u32, PathBuf)],
-    headers: &[Header],
-) -> Result<Vec<u32>> {
+/// The ids of the log segments that may lack a footer: the last with frames, and empty ones after it. Takes id, kind
+/// and length of each segment by ascending id.
+pub(super) fn tail_candidates(
+    segments: impl DoubleEndedIterator<Item = (u32, SegmentKind, u64)>,
+) -> Vec<u32> {
     let mut tails = Vec::new();
-    for ((id, path), header) in paths.iter().zip(headers).rev() {
-        if header.kind == SegmentKind::Log {
-            tails.insert(0, *id);
-            if files.open(path)?.len()? > HEADER_LEN as u64 {
+    for (id, kind, len) in segments.rev() {
+        if kind == SegmentKind::Log {
+            tails.insert(0, id);
+            if len > HEADER_LEN as u64 {
                 break;
             }
         }
     }
-    Ok(tails)
+    tails
 }
 
 fn open_segment(
@@ -158,6 +162,9 @@ fn open_segment(
         recovery.hinted += 1;
         segment
             .sealed
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        segment
+            .hinted
             .store(true, std::sync::atomic::Ordering::Relaxed);
         return Ok((segment, hint));
     }

@@ -1,0 +1,9 @@
+//! Feeds arbitrary bytes to what reads hint files.
+
+#![no_main]
+
+#[path = "../checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::hint(data));
