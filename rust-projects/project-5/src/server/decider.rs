@@ -153,7 +153,6 @@ impl Burst<'_> {
         if state.batch.is_empty() {
             return Ok((false, 0));
         }
-        state.watches.touch(state.batch.ops());
         let submitted = engine.submit(&state.batch);
         state.batch.clear();
         submitted?;
