@@ -1,9 +1,10 @@
 //! Developer verbs, one module each: `cargo xtask <verb>`.
 //!
 //! `check` is what CI runs and changes nothing; `edges` and `tidy` are its steps that need more than cargo; `fix`
-//! mends what can be mended without thought. The rules are pure functions over what cargo and git report, so that
+//! mends what can be mended without thought; `bench` measures. The rules are pure functions over what cargo and git report, so that
 //! their tests need neither.
 
+mod bench;
 mod edges;
 mod fix;
 mod links;
@@ -37,6 +38,14 @@ enum Verb {
     Edges,
     /// Check file and function sizes, unique names, and links in Markdown
     Tidy,
+    /// Measure engine and server against their peers and write docs/benchmarks.md
+    Bench(bench::Arguments),
+    /// One measurement in a process of its own, started by `bench`
+    #[command(hide = true)]
+    BenchChild {
+        /// What to measure, as JSON
+        order: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -45,6 +54,8 @@ fn main() -> ExitCode {
         Verb::Fix => fix::fix(),
         Verb::Edges => edges::run(),
         Verb::Tidy => tidy::run(),
+        Verb::Bench(arguments) => bench::run(&arguments).map_err(Error::from),
+        Verb::BenchChild { order } => bench::run_child(&order).map_err(Error::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,9 @@ pub(crate) enum Error {
         program: String,
         source: serde_json::Error,
     },
+    /// A measurement failed.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::Error),
 }
 
 /// The folder of the workspace's `Cargo.toml`.
