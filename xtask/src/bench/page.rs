@@ -12,7 +12,7 @@ use super::stores::Name;
 use super::writers::PERCENTILES;
 use super::{ENGINE, OPEN, SERVER, WRITERS, engine, open, writers};
 
-const TEMPLATE: &str = include_str!("page.md");
+const TEMPLATE: &str = include_str!("page.template");
 /// Written by hand: what holds back what falls short. It becomes part of the page.
 const FINDINGS: &str = "benchmarks-findings.md";
 const NOTHING: &str = "-";

@@ -29,6 +29,9 @@ pub(crate) struct Bars<'a> {
     pub(crate) decimals: usize,
 }
 
+/// Room above the highest bar, for the legend.
+const HEADROOM: f64 = 1.4;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn area(path: &Path) -> Area<'_> {
@@ -65,7 +68,7 @@ fn draw_bars(root: &Area<'_>, bars: &Bars<'_>) -> Drawn {
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(72)
-        .build_cartesian_2d(0.0..count as f64, 0.0..(highest * 1.15).max(1e-9))?;
+        .build_cartesian_2d(0.0..count as f64, 0.0..(highest * HEADROOM).max(1e-9))?;
     // Ticks at every half: those in the middle of a group carry its name.
     let name = |x: &f64| -> String {
         let is_middle = (x.fract() - 0.5).abs() < 0.01;
@@ -106,17 +109,20 @@ fn draw_bars(root: &Area<'_>, bars: &Bars<'_>) -> Drawn {
         let line = [(0.0, level), (count as f64, level)];
         chart.draw_series(LineSeries::new(line, BLACK.stroke_width(1)))?;
     }
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::UpperRight)
 }
 
-fn legend<'a, X, Y>(chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>) -> Drawn
+fn legend<'a, X, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    position: SeriesLabelPosition,
+) -> Drawn
 where
     X: plotters::coord::ranged1d::Ranged<ValueType = f64>,
     Y: plotters::coord::ranged1d::Ranged<ValueType = f64>,
 {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(position)
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(200, 200, 200))
         .label_font(("sans-serif", 13))
@@ -156,7 +162,7 @@ fn draw_latencies(root: &Area<'_>, latencies: &Latencies<'_>) -> Drawn {
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(72)
-        .build_cartesian_2d(-0.5..right, (lowest / 2.0..highest * 2.0).log_scale())?;
+        .build_cartesian_2d(-0.5..right, (lowest / 2.0..highest * 8.0).log_scale())?;
     let name = |x: &f64| -> String {
         let is_whole = (x - x.round()).abs() < 0.01 && *x > -0.01;
         let name = latencies.percentiles.get(x.round() as usize);
@@ -181,7 +187,7 @@ fn draw_latencies(root: &Area<'_>, latencies: &Latencies<'_>) -> Drawn {
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
         chart.draw_series(points().map(|point| Circle::new(point, 4, colour.filled())))?;
     }
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 #[cfg(test)]
