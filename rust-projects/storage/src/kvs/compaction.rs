@@ -24,6 +24,8 @@ use crate::{Error, Result, Seq};
 
 /// Versions replaced each time the writer's lock is taken.
 const PUBLISH_SLICE: usize = 256;
+/// Most bytes of victims together; a single one may be larger.
+const MOST_READ: u64 = 1 << 30;
 /// A victim must have at least this share of garbage, in percent.
 const LEAST_GARBAGE: u64 = 10;
 
@@ -148,10 +150,13 @@ impl Shared {
             .collect();
         candidates.sort_by_key(|segment| std::cmp::Reverse(share(segment)));
         let mut room = self.options.segment_bytes as i64;
+        let mut read = 0;
         candidates
             .into_iter()
             .take_while(|segment| {
-                let fits = room > 0;
+                // All of it may be needed after all, and offsets are 32 bits wide.
+                read += segment.size();
+                let fits = room > 0 && (read <= MOST_READ || read == segment.size());
                 room -= segment.live.load(Ordering::Relaxed).max(0);
                 fits
             })

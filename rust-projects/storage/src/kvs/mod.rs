@@ -109,8 +109,10 @@ impl LogEngine {
     /// # Errors
     /// [`Error::Locked`], [`Error::WrongEngine`], [`Error::NewerFormat`]; [`Error::Corrupt`] when the files hold what no
     /// crash explains; I/O errors.
-    pub fn open(dir: &Path, options: Options) -> Result<Self> {
+    pub fn open(dir: &Path, mut options: Options) -> Result<Self> {
         let began = Instant::now();
+        // Offsets are 32 bits wide, and a frame may be as large as a batch.
+        options.segment_bytes = options.segment_bytes.min(1 << 30);
         let files = Arc::clone(&options.files);
         files.create_dir_all(dir)?;
         let dir_lock = files.lock_dir(dir)?;

@@ -12,7 +12,7 @@ use crate::{Limits, Seq, SyncPolicy};
 pub struct Options {
     /// When writes are forced to the disk.
     pub sync: SyncPolicy,
-    /// Size at which a segment is sealed, in bytes.
+    /// Size at which a segment is sealed, in bytes; 1 GiB at most.
     pub segment_bytes: u64,
     /// Space kept back so that deletes and compaction work on a full disk, in bytes; 0 for none.
     pub reserve_bytes: u64,
