@@ -126,7 +126,8 @@ fn programs() -> &'static Path {
 
 fn skip(why: &str, command: &str) {
     // Past the capture of tests that pass: it must be seen.
-    writeln!(std::io::stderr(), "SKIPPED: {why}: {command}").unwrap();
+    let line = format!("SKIPPED: {why}: {command}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 fn shell(command: &str, dir: &Path) -> String {
