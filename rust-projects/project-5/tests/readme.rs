@@ -1,4 +1,5 @@
-//! The tour in README.md: every command of its blocks marked `console tour` is run, and its output compared.
+//! The tour in README.md: every command of its blocks marked `console tour` is run, and its output compared. And the
+//! tests that docs/security.md names exist.
 //!
 //! The programs are those of this build, the directory is empty and the server's port is one that the system picks.
 
@@ -10,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 const README: &str = include_str!("../../../README.md");
+const SECURITY: &str = include_str!("../../../docs/security.md");
 const SERVER: &str = env!("CARGO_BIN_EXE_kvs-server");
 
 /// The port that the tour names.
@@ -216,6 +218,45 @@ fn the_two_commands_and_the_tours_programs_are_those_of_the_workspace() {
         assert!(is_a_crate || programs().join(program).exists(), "{program}");
     }
     assert!(README.contains("export PATH=\"$PWD/target/release:$PATH\""));
+}
+
+/// The Rust code of all crates.
+fn code(dir: &Path, into: &mut String) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            code(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_the_page_on_security_names_exist() {
+    let mut all = String::new();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    code(crates, &mut all);
+    // Code stands between every first and second backtick; a name may be cut short with dots.
+    let named = SECURITY.split('`').skip(1).step_by(2);
+    let mut count = 0;
+    for name in named.filter_map(|code| code.split_once("::").map(|(_, name)| name)) {
+        if name == "test" {
+            continue;
+        }
+        let (start, end) = match name.strip_suffix("...") {
+            Some(cut) => (cut, ""),
+            None => (name, "("),
+        };
+        let generic = format!("fn {start}<");
+        let plain = format!("fn {start}{end}");
+        assert!(
+            all.contains(&plain) || all.contains(&generic),
+            "docs/security.md names the test {name}, which is not there"
+        );
+        count += 1;
+    }
+    assert!(count > 20, "only {count} names were found");
 }
 
 #[test]
