@@ -5,6 +5,7 @@
 mod bad_input;
 mod client;
 mod command_line;
+mod data_set;
 mod durability;
 mod harness;
 mod programs;

@@ -80,7 +80,7 @@ use self::read::{Position, View};
 use self::recovery::{Recovered, recover};
 use self::reserve::Reserve;
 use self::segment::{Segment, SegmentSet};
-use self::shared::{Committer, Counters, Shared, Writer, lock};
+use self::shared::{Committer, Counters, Group, Shared, Writer, lock};
 use self::snapshot::{Pin, Registry};
 use crate::file::DirLock;
 use crate::{
@@ -233,6 +233,7 @@ fn share(
             last: None,
             buffer: Vec::new(),
         }),
+        group: Group::default(),
         rotation: Mutex::new(()),
         housekeeping: Mutex::new(()),
         waiting_tombstones: Mutex::new(Vec::new()),

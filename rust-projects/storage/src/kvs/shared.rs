@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) reserve: Reserve,
     pub(super) writer: Mutex<Writer>,
     pub(super) committer: Mutex<Committer>,
+    pub(super) group: Group,
     /// Held by whoever creates the next segment.
     pub(super) rotation: Mutex<()>,
     /// Held by whoever replaces segments: compaction and checkpoints.
@@ -83,6 +84,14 @@ pub(super) struct RangeDeletion {
     pub(super) record_len: u64,
     /// Keys of the index whose newest version is this deletion.
     pub(super) keys: u64,
+}
+
+/// Those who wait for their batch to be acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// Whether one of them is committing.
+    led: Mutex<bool>,
+    done: Condvar,
 }
 
 /// The state of whoever writes to the log.
@@ -169,16 +178,8 @@ impl Shared {
 
     /// Brings everything applied so far to the durability of the policy; with `force`, to the disk.
     pub(super) fn commit(&self, force: bool) -> Result<Seq> {
-        self.commit_unless(force, |_| false)
-    }
-
-    /// As [`Shared::commit`], but returns at once when `done` says so of what others committed in the meantime.
-    fn commit_unless(&self, force: bool, done: impl FnOnce(Seq) -> bool) -> Result<Seq> {
         let always = self.options.sync == SyncPolicy::Always;
         let mut committer = lock(&self.committer);
-        if done(self.visible()) {
-            return Ok(self.visible());
-        }
         self.check_poison()?;
         let (pending, target) = {
             let mut writer = lock(&self.writer);
@@ -274,9 +275,32 @@ impl Shared {
             return Ok(());
         }
         let seq = self.submit(batch)?;
-        // Whoever gets the committer's lock first commits for all who wait for it.
-        self.commit_unless(false, |visible| visible >= seq)?;
-        Ok(())
+        self.wait_for(seq)
+    }
+
+    /// Group commit: one of those who wait commits for all of them, the others sleep until it is done. (The committer's
+    /// mutex would not do as the queue: it is unfair, and whoever just committed would take it again.)
+    fn wait_for(&self, seq: Seq) -> Result<()> {
+        loop {
+            {
+                let mut led = lock(&self.group.led);
+                while *led && self.visible() < seq {
+                    led = self
+                        .group
+                        .done
+                        .wait(led)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                if self.visible() >= seq {
+                    return Ok(());
+                }
+                *led = true;
+            }
+            let committed = self.commit(false);
+            *lock(&self.group.led) = false;
+            self.group.done.notify_all();
+            committed?;
+        }
     }
 
     /// Makes a segment with room for `needed` bytes the active one.
