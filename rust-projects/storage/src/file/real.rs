@@ -52,6 +52,10 @@ impl File for RealFile {
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
+        if len == 0 {
+            // The call refuses it.
+            return Ok(());
+        }
         match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len) {
             // A file system without the call gives no promise to break: the write itself will show a full disk.
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),

@@ -94,8 +94,9 @@ fn run(shared: &Shared, stop: &Stop) {
             began: Instant::now(),
             bytes: std::cell::Cell::new(0),
         };
-        // Out of space or a damaged file: writers are told when it concerns them, `verify` tells the rest.
-        let _ = shared.maintain(&|bytes| pace.spend(bytes));
+        // Out of space or a damaged file: it is tried again at the next tick, and until it works the figures say why.
+        let outcome = shared.maintain(&|bytes| pace.spend(bytes));
+        *lock(&shared.maintenance_error) = outcome.err().map(|error| error.to_string());
     }
 }
 

@@ -14,7 +14,7 @@
 //! # What it does not
 //!
 //! Every key lives in memory, at about 60 bytes beyond the key; for key sets larger than memory use
-//! [`crate::FjallEngine`]. Reads of values are not cached beyond the operating system's page cache.
+//! [`crate::FjallEngine`]. Values longer than some hundred bytes are cached by the operating system only.
 //!
 //! # How it works
 //!
@@ -29,13 +29,14 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `format`, `segment`, `hint` | the bytes on disk: `docs/format-kvs.md` |
-//! | `index`, `snapshot`, `read` | keys in memory and how readers use them |
+//! | `index`, `snapshot`, `read`, `cache` | keys in memory and how readers use them |
 //! | `shared`, `pending` | the write path: apply now, commit in groups |
 //! | `recovery` | which bytes count after a crash |
 //! | `compaction`, `output`, `reserve`, `maintenance` | getting rid of garbage, also on a full disk |
 //! | `verify`, `inspect`, `walk`, `repair` | finding damage and salvaging what is intact |
 
 mod apply;
+mod cache;
 mod checkpoint;
 pub(crate) mod codec;
 mod compaction;
@@ -72,6 +73,7 @@ pub use verify::{
     Finding, FindingKind, HintState, Progress, Report, SegmentReport, verify, verify_with,
 };
 
+use self::cache::Cache;
 use self::format::SegmentKind;
 use self::hint::{hint_path, write_hint};
 use self::maintenance::Background;
@@ -177,6 +179,7 @@ impl LogEngine {
             batches: counters.batches.load(Ordering::Relaxed),
             compacted_segments: counters.compacted_segments.load(Ordering::Relaxed),
             compacted_bytes: counters.compacted_bytes.load(Ordering::Relaxed),
+            maintenance_error: lock(&shared.maintenance_error).clone(),
             reserve_held: shared.reserve.is_held(),
         }
     }
@@ -219,6 +222,8 @@ fn share(
         index: recovered.index,
         segments: SegmentSet::new(recovered.segments),
         ring: Ring::new(),
+        cache: Cache::new(options.cache_bytes),
+        maintenance_error: Mutex::new(None),
         snapshots: Registry::default(),
         reserve,
         writer: Mutex::new(Writer {

@@ -20,6 +20,8 @@ pub struct Options {
     pub garbage_percent: u64,
     /// Compaction reads and writes at most so many bytes a second while garbage is below twice its share.
     pub compaction_bytes_per_second: u64,
+    /// Memory for small values read lately, in bytes; 0 for none.
+    pub cache_bytes: usize,
     /// Whether a background thread syncs, compacts and writes hint files; without it call
     /// [`super::LogEngine::maintain`].
     pub background: bool,
@@ -39,6 +41,7 @@ impl Default for Options {
             reserve_bytes: 64 << 20,
             garbage_percent: 33,
             compaction_bytes_per_second: 64 << 20,
+            cache_bytes: 64 << 20,
             background: true,
             limits: Limits::default(),
             files: Arc::new(RealFs),
@@ -54,6 +57,7 @@ impl Options {
         Self {
             segment_bytes: 1 << 20,
             reserve_bytes: 0,
+            cache_bytes: 0,
             ..Self::default()
         }
     }
@@ -121,6 +125,8 @@ pub struct Stats {
     pub compacted_segments: u64,
     /// Bytes written by compaction.
     pub compacted_bytes: u64,
+    /// Why the last round of background work (compaction, hints, the reserve) failed, if it did.
+    pub maintenance_error: Option<String>,
     /// Whether the space for deletes and compaction on a full disk is in place.
     pub reserve_held: bool,
 }

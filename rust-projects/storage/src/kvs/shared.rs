@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 
 use super::apply::frame_bound;
+use super::cache::Cache;
 use super::codec::varint_len;
 use super::format::{CHECK_LEN, Change, FRAME_LEN, HEADER_LEN, Header, SegmentKind};
 use super::index::{Index, Version};
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) index: Index,
     pub(super) segments: SegmentSet,
     pub(super) ring: Ring,
+    pub(super) cache: Cache,
     pub(super) snapshots: Registry,
     pub(super) reserve: Reserve,
     pub(super) writer: Mutex<Writer>,
@@ -42,6 +44,8 @@ pub(super) struct Shared {
     pub(super) housekeeping: Mutex<()>,
     /// Tombstones that hide nothing any more but that an open snapshot needs, by key.
     pub(super) waiting_tombstones: Mutex<Vec<(Bytes, Version)>>,
+    /// Why the last round of background work failed.
+    pub(super) maintenance_error: Mutex<Option<String>>,
     pub(super) next_segment: AtomicU32,
     pub(super) applied: AtomicU64,
     /// What ordinary readers see: all that is as durable as the policy promises.
