@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn the_file_system_is_that_of_the_longest_mount_point() {
-        let mounts = "a / ext4 rw 0 0\nb /work tmpfs rw 0 0\nc /work/deep xfs rw 0 0\n";
+        let mounts = "a / ext4 rw 0 0\nb /mnt tmpfs rw 0 0\nc /mnt/deep xfs rw 0 0\n";
         let kind = |dir: &str| file_system(mounts, Path::new(dir));
-        assert_eq!(kind("/work/deep/data"), "xfs");
-        assert_eq!(kind("/work/other"), "tmpfs");
-        assert_eq!(kind("/workshop"), "ext4");
+        assert_eq!(kind("/mnt/deep/data"), "xfs");
+        assert_eq!(kind("/mnt/other"), "tmpfs");
+        assert_eq!(kind("/mntshop"), "ext4");
         assert_eq!(file_system("", Path::new("/")), UNKNOWN);
     }
 
