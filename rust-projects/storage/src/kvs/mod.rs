@@ -13,7 +13,7 @@
 //!
 //! # What it does not
 //!
-//! Every key lives in memory, at about 60 bytes beyond the key; for key sets larger than memory use
+//! Every key lives in memory, at about 50 bytes beyond the key (measured: `docs/benchmarks.md`); for key sets larger than memory use
 //! [`crate::FjallEngine`]. Values longer than some hundred bytes are cached by the operating system only.
 //!
 //! # How it works
@@ -74,7 +74,6 @@ pub use verify::{
 };
 
 use self::cache::Cache;
-use self::format::SegmentKind;
 use self::hint::{hint_path, write_hint};
 use self::maintenance::Background;
 use self::pending::Ring;
@@ -266,13 +265,8 @@ fn active_segment(
     }
     let id = recovered.next_segment;
     recovered.next_segment += 1;
-    let salt = shared::salt(options.entropy, id);
-    let header = format::Header {
-        kind: SegmentKind::Log,
-        id,
-        salt,
-    };
-    let segment = Segment::create(&*options.files, dir, header, options.segment_bytes)?;
+    let (files, capacity) = (&*options.files, options.segment_bytes);
+    let segment = Segment::create_log(files, dir, id, options.entropy, capacity)?;
     Ok(Arc::new(segment))
 }
 

@@ -32,7 +32,6 @@ use super::hint::hint_path;
 use super::inspect::{Fate, Inspection, inspect, read_readable};
 use super::output::Output;
 use super::segment::{self, Segment};
-use super::shared::salt;
 use super::verify::{Finding, FindingKind, Progress, Report};
 use super::walk::value_is_sound;
 use super::{IDENTITY, Options};
@@ -201,13 +200,8 @@ impl Repairer<'_> {
     fn add_segment(&mut self, id: u32) -> Result<()> {
         let path = segment::segment_path(self.dir, id);
         if let Some(entropy) = self.entropy {
-            let header = Header {
-                kind: SegmentKind::Log,
-                id,
-                salt: salt(entropy, id),
-            };
             let len = super::format::HEADER_LEN as u64;
-            Segment::create(&**self.files, self.dir, header, len)?;
+            Segment::create_log(&**self.files, self.dir, id, entropy, len)?;
         }
         self.actions.push(Action::NewSegment { path });
         Ok(())

@@ -11,6 +11,7 @@ use super::format::{
     self, CHECK_LEN, FRAME_LEN, Frame, FrameError, FrameKind, HEADER_LEN, Header, SegmentKind,
 };
 use super::index::Version;
+use super::shared::salt;
 use crate::file::{File, FileSystem};
 use crate::{Error, Result, Seq};
 
@@ -39,13 +40,20 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Creates a segment under its final name, durable with header and reserved space before anyone can see it.
-    pub(super) fn create(
+    /// Creates segment `id` of the log under its final name, durable with header and reserved space before anyone can
+    /// see it.
+    pub(super) fn create_log(
         files: &dyn FileSystem,
         dir: &Path,
-        header: Header,
+        id: u32,
+        entropy: u64,
         capacity: u64,
     ) -> Result<Self> {
+        let header = Header {
+            kind: SegmentKind::Log,
+            id,
+            salt: salt(entropy, id),
+        };
         let path = segment_path(dir, header.id);
         let temporary = temporary_path(&path);
         let attempt = || -> Result<Arc<dyn File>> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::apply::frame_bound;
 use super::cache::Cache;
 use super::codec::varint_len;
-use super::format::{CHECK_LEN, Change, FRAME_LEN, HEADER_LEN, Header, SegmentKind};
+use super::format::{CHECK_LEN, Change, FRAME_LEN, HEADER_LEN};
 use super::index::{Index, Version};
 use super::options::{Options, Recovery};
 use super::pending::{Pending, PendingFrame, Ring};
@@ -319,9 +319,11 @@ impl Shared {
         }
         let grows = batch.ops().iter().any(|op| matches!(op, Op::Put { .. }));
         let capacity = wanted.max(self.options.segment_bytes);
-        let segment = self
-            .reserve
-            .create_with(grows, || self.create_segment(SegmentKind::Log, capacity))?;
+        let (files, entropy) = (&*self.options.files, self.options.entropy);
+        let segment = self.reserve.create_with(grows, || {
+            let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
+            Segment::create_log(files, &self.dir, id, entropy, capacity)
+        })?;
         let segment = Arc::new(segment);
         self.segments.insert(&segment);
         let mut writer = lock(&self.writer);
@@ -329,16 +331,6 @@ impl Shared {
         writer.pending.push(Pending::Seal(full));
         writer.position = HEADER_LEN as u64;
         Ok(())
-    }
-
-    pub(super) fn create_segment(&self, kind: SegmentKind, capacity: u64) -> Result<Segment> {
-        let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
-        let header = Header {
-            kind,
-            id,
-            salt: salt(self.options.entropy, id),
-        };
-        Segment::create(&*self.options.files, &self.dir, header, capacity)
     }
 
     /// Takes the bytes of a record that nobody needs any more off its segment's live bytes.
