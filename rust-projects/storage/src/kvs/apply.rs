@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::format::{CHECK_LEN, Change, FRAME_LEN, FrameKind, FrameWriter, Record};
-use super::index::{Entry, Update, Version};
+use super::index::Version;
 use super::pending::{Pending, PendingFrame};
 use super::read::{Scan, Step};
 use super::shared::{RangeDeletion, Shared, Writer, put_len, tombstone_len};
@@ -16,7 +16,6 @@ impl Shared {
     /// Gives `batch` the next position, puts it in the queue of the committer and shows it to [`Shared::applied`].
     pub(super) fn apply(&self, writer: &mut Writer, batch: &Batch) -> Seq {
         let seq = self.applied() + 1;
-        let floor = self.snapshots.floor(|| self.visible());
         let buffer = Vec::with_capacity(frame_bound(batch) as usize);
         let frame = FrameWriter::new(buffer, FrameKind::Batch);
         let ranges = batch
@@ -27,7 +26,6 @@ impl Shared {
             shared: self,
             writer,
             seq,
-            floor,
             frame,
         };
         for (at, op) in batch.ops().iter().enumerate() {
@@ -72,7 +70,6 @@ struct ApplyStep<'a> {
     shared: &'a Shared,
     writer: &'a mut Writer,
     seq: Seq,
-    floor: Seq,
     frame: FrameWriter,
 }
 
@@ -153,14 +150,8 @@ impl ApplyStep<'_> {
     }
 
     fn set(&mut self, key: &[u8], version: Version) {
-        let mut died = None;
-        self.shared.index.update(key, self.floor, |old| {
-            died = old.map(Entry::version);
-            Update::Set(match old {
-                Some(old) => old.superseded_by(version),
-                None => Entry::new(version, 0),
-            })
-        });
+        let shared = self.shared;
+        let died = shared.index.set(key, version, || shared.positions());
         let was_put = died.is_some_and(|old| old.is_put());
         if let Some(old) = died {
             self.shared.record_died(self.writer, &old, key.len());

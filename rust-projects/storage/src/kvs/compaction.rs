@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::format::{Change, Frame, HEADER_LEN, PlacedRecord};
 use super::hint::hint_path;
-use super::index::{Entry, Update, Version};
+use super::index::{Entry, Version};
 use super::output::Output;
 use super::segment::{self, Segment};
 use super::shared::{Shared, Writer, lock, put_len, tombstone_len};
@@ -223,20 +223,12 @@ impl Shared {
         for slice in plan.moves.chunks(PUBLISH_SLICE) {
             let _writer = lock(&self.writer);
             for Move { key, from, to } in slice {
-                self.index.update(key, 0, |entry| {
-                    let Some(entry) = entry else {
-                        return Update::Keep;
-                    };
-                    if entry.version() == *from {
-                        let len = from
-                            .value_len()
-                            .map_or(tombstone_len(key.len()), |len| put_len(key.len(), len));
-                        segment.live.fetch_add(len as i64, Ordering::Relaxed);
-                    }
-                    entry
-                        .relocated(*from, *to)
-                        .map_or(Update::Keep, Update::Set)
-                });
+                if self.index.relocate(key, *from, *to) == Some(true) {
+                    let len = from
+                        .value_len()
+                        .map_or(tombstone_len(key.len()), |len| put_len(key.len(), len));
+                    segment.live.fetch_add(len as i64, Ordering::Relaxed);
+                }
             }
         }
         let mut writer = lock(&self.writer);
@@ -281,22 +273,11 @@ impl Shared {
             let mut writer = lock(&self.writer);
             let floor = self.snapshots.floor(|| self.visible());
             for key in slice {
-                let mut spent = None;
-                self.index.update(key, floor, |entry| {
-                    let Some(entry) = entry else {
-                        return Update::Keep;
-                    };
-                    let mut entry = entry.clone();
-                    entry.stale = entry.stale.saturating_sub(1);
-                    if entry.stale == 0 && !entry.version().is_put() {
-                        spent = Some(entry.version());
-                    }
-                    Update::Set(entry)
-                });
-                if let Some(version) = spent
-                    && !self.drop_tombstone(&mut writer, key, version, floor)
+                if let Some((0, newest)) = self.index.forget_stale(key)
+                    && !newest.is_put()
+                    && !self.drop_tombstone(&mut writer, key, newest, floor)
                 {
-                    waiting.push((key.clone(), version));
+                    waiting.push((key.clone(), newest));
                 }
             }
         }
@@ -328,23 +309,18 @@ impl Shared {
         version: Version,
         floor: Seq,
     ) -> bool {
-        let mut dropped = None;
-        let mut needed = false;
-        self.index.update(key, floor, |entry| match entry {
-            Some(entry) if entry.version().seq == version.seq && entry.stale == 0 => {
-                needed = version.seq > floor;
-                if needed {
-                    return Update::Keep;
-                }
-                dropped = Some(entry.version());
-                Update::Remove
-            }
-            _ => Update::Keep,
-        });
-        if let Some(version) = dropped {
-            self.record_died(writer, &version, key.len());
+        let entry = self.index.entry(key);
+        let Some(entry) =
+            entry.filter(|entry| entry.version().seq == version.seq && entry.stale == 0)
+        else {
+            return true;
+        };
+        if version.seq > floor {
+            return false;
         }
-        !needed
+        self.index.remove(key, || self.positions());
+        self.record_died(writer, &entry.version(), key.len());
+        true
     }
 }
 

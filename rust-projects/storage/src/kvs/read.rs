@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::index::{Index, Leaf, Version};
+use super::index::{Index, LeafView, Version};
 use super::shared::{Shared, put_len};
 use super::snapshot::Pin;
 use crate::{Direction, Entries, KeyRange, Keys, Reader, Result, Seq};
@@ -139,7 +139,7 @@ pub(super) struct Step {
 pub(super) struct Scan {
     range: KeyRange,
     direction: Direction,
-    leaf: Option<Arc<Leaf>>,
+    leaf: Option<LeafView>,
     /// Forward: index of the next key in the leaf. Reverse: one more than it.
     at: usize,
     /// Where the walk continues when the leaf is done; `None` at the end.
@@ -171,26 +171,24 @@ impl Scan {
     /// The next key with a value at `seq`.
     pub(super) fn next_put(&mut self, index: &Index, seq: Seq) -> Option<Step> {
         loop {
-            let leaf = self.leaf.clone().or_else(|| self.load_next(index))?;
+            let leaf = self.leaf.take().or_else(|| self.load_next(index))?;
             while let Some(at) = self.advance(&leaf) {
                 let key = leaf.key(at);
                 if self.is_past(key) {
-                    (self.leaf, self.next) = (None, None);
+                    self.next = None;
                     return None;
                 }
-                let version = leaf.entry(at).visible_at(seq).filter(Version::is_put);
+                let version = leaf.visible_at(at, seq).filter(Version::is_put);
                 if let Some(version) = version.filter(|_| self.range.contains(key)) {
-                    return Some(Step {
-                        key: Bytes::copy_from_slice(key),
-                        version,
-                    });
+                    let key = Bytes::copy_from_slice(key);
+                    self.leaf = Some(leaf);
+                    return Some(Step { key, version });
                 }
             }
-            self.leaf = None;
         }
     }
 
-    fn advance(&mut self, leaf: &Leaf) -> Option<usize> {
+    fn advance(&mut self, leaf: &LeafView) -> Option<usize> {
         match self.direction {
             Direction::Forward => {
                 let at = self.at;
@@ -219,7 +217,7 @@ impl Scan {
         }
     }
 
-    fn load_next(&mut self, index: &Index) -> Option<Arc<Leaf>> {
+    fn load_next(&mut self, index: &Index) -> Option<LeafView> {
         let from = if self.started {
             Some(self.next.take()?)
         } else {
@@ -241,7 +239,6 @@ impl Scan {
                 leaf
             }
         };
-        self.leaf = Some(Arc::clone(&leaf));
         Some(leaf)
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::format::{HEADER_LEN, Header, SegmentKind};
 use super::hint::{Hint, HintBuilder, HintRange, HintRecord, HintRecords, hint_path};
-use super::index::{Builder, Entry, Index, Version};
+use super::index::{Builder, Index, Version};
 use super::options::{CutTail, Recovery};
 use super::segment::{self, Damage, Segment, segment_id};
 use super::shared::{RangeDeletion, put_len, tombstone_len};
@@ -289,21 +289,18 @@ impl<'a> Merge<'a> {
                 Some((id, _)) if puts > 0 => {
                     self.ranges.keys[id] += 1;
                     let seq = self.ranges.sorted[id].seq;
-                    builder.push(
-                        key,
-                        Entry::new(Version::range_tombstone(seq, id as u32), puts),
-                    );
+                    builder.push(key, Version::range_tombstone(seq, id as u32), puts);
                 }
                 Some(_) => {}
                 None if newest.is_put() => {
                     keys += 1;
                     let len = put_len(key.len(), newest.value_len().unwrap_or(0));
                     *live.entry(newest.segment).or_default() += len as i64;
-                    builder.push(key, Entry::new(newest, puts - 1));
+                    builder.push(key, newest, puts - 1);
                 }
                 None if puts > 0 => {
                     *live.entry(newest.segment).or_default() += tombstone_len(key.len()) as i64;
-                    builder.push(key, Entry::new(newest, puts));
+                    builder.push(key, newest, puts);
                 }
                 // A tombstone with nothing left to hide.
                 None => {}

@@ -11,7 +11,7 @@ use super::apply::frame_bound;
 use super::cache::Cache;
 use super::codec::varint_len;
 use super::format::{CHECK_LEN, Change, FRAME_LEN, HEADER_LEN};
-use super::index::{Index, Version};
+use super::index::{Index, Positions, Version};
 use super::options::{Options, Recovery};
 use super::pending::{Pending, PendingFrame, Ring};
 use super::reserve::Reserve;
@@ -138,6 +138,11 @@ impl Shared {
 
     pub(super) fn visible(&self) -> Seq {
         self.visible.load(Ordering::Acquire)
+    }
+
+    /// Where somebody reads, or may begin to.
+    pub(super) fn positions(&self) -> Positions {
+        self.snapshots.positions(|| self.visible())
     }
 
     /// Refuses writing after a failure, with its cause.

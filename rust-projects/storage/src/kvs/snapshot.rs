@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use super::index::Positions;
 use super::shared::{Shared, lock};
 use crate::Seq;
 
@@ -40,6 +41,15 @@ impl Registry {
         let visible = visible();
         open.first_key_value()
             .map_or(visible, |(&oldest, _)| oldest.min(visible))
+    }
+
+    /// Every position that somebody reads at. Like the floor, `visible` is asked for under the lock.
+    pub(super) fn positions(&self, visible: impl FnOnce() -> Seq) -> Positions {
+        let open = lock(&self.open);
+        Positions {
+            visible: visible(),
+            open: open.keys().copied().collect(),
+        }
     }
 
     pub(super) fn oldest(&self) -> Option<Seq> {

@@ -2,22 +2,22 @@
 //!
 //! # What it is
 //!
-//! A tree of three levels whose nodes never change once readers can see them: the writer copies a node, changes the
-//! copy and swaps one pointer (read-copy-update; McKenney and Slingwine, PDCS 1998). Leaves hold at most
-//! [`LEAF_MAX`] keys, packed into one allocation.
+//! A tree of three levels. Its inner nodes never change once readers can see them: the writer makes a new node and swaps
+//! one pointer (read-copy-update; McKenney and Slingwine, PDCS 1998). Leaves hold at most [`LEAF_MAX`](leaf::LEAF_MAX)
+//! keys and change in place by stores of single words, until they are full and are replaced too (see [`leaf`]).
 //!
 //! ```text
 //!   top    [ ""            ...           "m" ... ]      lower bound of each child
 //!            |                            |
 //!   mids   [ "" "c" "f" ]               [ "m" "q" ]     at most MID_MAX leaves each
 //!            |   |   |                    |   |
-//!   leaves [a b] [c d e] ...             ...            keys packed, one entry each
+//!   leaves [b a] [e c d] ...             ...            keys in no order, one cell each
 //! ```
 //!
 //! # What it guarantees
 //!
-//! Readers take no lock. A point read sees, for its key, at least every version published before it began. Versions
-//! that a registered snapshot can see are kept (the caller passes the floor below which only the newest is needed).
+//! Readers take no lock and never wait. A point read sees, for its key, at least every version published before it
+//! began. Versions that somebody can see are kept (the caller tells [`Positions`]).
 //!
 //! # What it does not
 //!
@@ -31,8 +31,10 @@
 //! at the same time as whatever came later.
 
 mod builder;
+mod leaf;
 mod node;
 mod version;
+mod view;
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,15 +42,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub(super) use self::builder::Builder;
-pub(super) use self::node::Leaf;
+use self::leaf::{LEAF_MAX, Leaf, fingerprint};
 use self::node::{Mid, Top};
-pub(super) use self::version::{Entry, Update, Version};
+pub(super) use self::version::{Entry, Positions, Version};
+pub(super) use self::view::LeafView;
 use crate::Seq;
 
-/// Most keys in a leaf. Small, because each write copies one.
-const LEAF_MAX: usize = 32;
 /// Most leaves in a mid. Copied once per leaf split.
-const MID_MAX: usize = 256;
+const MID_MAX: usize = 128;
+/// A leaf that cannot be given so much room is split.
+const SPLIT_AT: usize = LEAF_MAX - LEAF_MAX / 8;
 
 /// The index. See the module's documentation.
 pub(super) struct Index {
@@ -67,132 +70,171 @@ impl Default for Index {
     }
 }
 
+/// The shortest bytes that are greater than `before` and at most `first` (suffix truncation; Bayer and Unterauer,
+/// Prefix B-trees, TODS 1977).
+fn separator<'a>(before: &[u8], first: &'a [u8]) -> &'a [u8] {
+    let common = before.iter().zip(first).take_while(|(a, b)| a == b).count();
+    &first[..first.len().min(common + 1)]
+}
+
+/// Reading.
 impl Index {
-    /// The version of `key` that `visible_at` allows. The position is asked for after the leaf was loaded, so that
-    /// no version it admits can have been pruned from it.
-    pub(super) fn get(&self, key: &[u8], visible_at: impl FnOnce() -> Seq) -> Option<Version> {
+    fn with_leaf<T>(&self, key: &[u8], f: impl FnOnce(&Leaf) -> T) -> T {
         let top = self.top.load();
         let mid = top.children[top.child_for(key)].load();
         let leaf = mid.children[mid.child_for(key)].load();
-        let at = leaf.keys.search(key).ok()?;
-        leaf.entries[at].visible_at(visible_at())
+        f(&leaf)
+    }
+
+    /// The version of `key` that `visible_at` allows. The position is asked for after the leaf was loaded, so that
+    /// no version it admits can be missing there.
+    pub(super) fn get(&self, key: &[u8], visible_at: impl FnOnce() -> Seq) -> Option<Version> {
+        self.with_leaf(key, |leaf| {
+            let seq = visible_at();
+            leaf.visible_at(leaf.newest(key, fingerprint(key))?, seq)
+        })
     }
 
     /// The entry of `key`.
     pub(super) fn entry(&self, key: &[u8]) -> Option<Entry> {
-        let top = self.top.load();
-        let mid = top.children[top.child_for(key)].load();
-        let leaf = mid.children[mid.child_for(key)].load();
-        let at = leaf.keys.search(key).ok()?;
-        Some(leaf.entries[at].clone())
+        self.with_leaf(key, |leaf| {
+            leaf.newest(key, fingerprint(key))
+                .map(|record| leaf.entry(record))
+        })
     }
 
     /// The leaf whose range holds `key`, and the lower bound of the leaf after it.
-    pub(super) fn leaf_from(&self, key: &[u8]) -> (Arc<Leaf>, Option<Box<[u8]>>) {
+    pub(super) fn leaf_from(&self, key: &[u8]) -> (LeafView, Option<Box<[u8]>>) {
         let top = self.top.load();
         let mid_at = top.child_for(key);
         let mid = top.children[mid_at].load();
         let leaf_at = mid.child_for(key);
         let next = if leaf_at + 1 < mid.children.len() {
-            Some(mid.bounds.get(leaf_at + 1).into())
+            Some(mid.bound(leaf_at + 1).into())
         } else {
-            (mid_at + 1 < top.children.len()).then(|| top.bounds.get(mid_at + 1).into())
+            (mid_at + 1 < top.children.len()).then(|| top.bound(mid_at + 1).into())
         };
-        (mid.children[leaf_at].load_full(), next)
+        (LeafView::new(mid.children[leaf_at].load_full()), next)
     }
 
     /// The last leaf that can hold keys below `key` (`None`: any), and its lower bound unless it is the first leaf.
-    pub(super) fn leaf_before(&self, key: Option<&[u8]>) -> (Arc<Leaf>, Option<Box<[u8]>>) {
+    pub(super) fn leaf_before(&self, key: Option<&[u8]>) -> (LeafView, Option<Box<[u8]>>) {
         let top = self.top.load();
         let mid_at = top.child_before(key);
         let mid = top.children[mid_at].load();
         let leaf_at = mid.child_before(key);
         let first = mid_at == 0 && leaf_at == 0;
-        // The first leaf of a mid starts where the mid does; its own stored bound may be lower.
-        let bound = if leaf_at == 0 {
-            top.bounds.get(mid_at)
-        } else {
-            mid.bounds.get(leaf_at)
+        // The first leaf of a mid starts where the mid does.
+        let bound = match leaf_at {
+            0 => top.bound(mid_at),
+            _ => mid.bound(leaf_at),
         };
         let bound = (!first).then(|| bound.into());
-        (mid.children[leaf_at].load_full(), bound)
+        (LeafView::new(mid.children[leaf_at].load_full()), bound)
     }
+}
 
-    /// Changes the entry of `key`. One writer at a time. `floor`: no reader reads at an earlier position.
-    pub(super) fn update(
+/// Writing. One writer at a time.
+impl Index {
+    /// Makes `version` the newest of `key`; the version that was. `positions` is asked when older versions may go.
+    pub(super) fn set(
         &self,
         key: &[u8],
-        floor: Seq,
-        change: impl FnOnce(Option<&Entry>) -> Update,
-    ) {
-        let top = self.top.load();
-        let mid_at = top.child_for(key);
-        let mid = top.children[mid_at].load();
-        let leaf_at = mid.child_for(key);
-        let cell = &mid.children[leaf_at];
-        let leaf = cell.load();
-        let at = leaf.keys.search(key);
-        match (change(at.ok().map(|at| &leaf.entries[at])), at) {
-            (Update::Keep, _) | (Update::Remove, Err(_)) => {}
-            (Update::Set(entry), at) => {
-                let new = leaf.with_set(at, key, entry, floor);
-                if new.len() <= LEAF_MAX {
-                    cell.store(Arc::new(new));
-                } else {
-                    self.split_leaf(&top, mid_at, &mid, leaf_at, &new);
-                }
-            }
-            (Update::Remove, Ok(at)) => {
-                let new = leaf.without(at);
-                self.shrink_leaf(&top, mid_at, &mid, leaf_at, new);
+        version: Version,
+        positions: impl Fn() -> Positions,
+    ) -> Option<Version> {
+        let print = fingerprint(key);
+        loop {
+            match self.with_leaf(key, |leaf| leaf.set(key, print, version)) {
+                Ok(old) => return old,
+                Err(leaf::Full) => self.make_room(key, &positions),
             }
         }
     }
 
-    fn split_leaf(&self, top: &Top, mid_at: usize, mid: &Mid, leaf_at: usize, full: &Leaf) {
-        let middle = full.len() / 2;
-        let bound = mid.bounds.get(leaf_at).into();
-        let left = full.slice(0, middle);
-        let right = full.slice(middle, full.len());
-        let right_bound = right.key(0).into();
-        let cells = vec![(bound, Arc::new(left)), (right_bound, Arc::new(right))];
+    /// Gives the version `from` of `key` its new place; whether it is the newest, `None` if there is no such version.
+    pub(super) fn relocate(&self, key: &[u8], from: Version, to: Version) -> Option<bool> {
+        self.with_leaf(key, |leaf| {
+            leaf.relocate(leaf.newest(key, fingerprint(key))?, from, to)
+        })
+    }
+
+    /// Counts one superseded put record of `key` less; how many are left, and its newest version.
+    pub(super) fn forget_stale(&self, key: &[u8]) -> Option<(u32, Version)> {
+        self.with_leaf(key, |leaf| {
+            let record = leaf.newest(key, fingerprint(key))?;
+            Some((leaf.forget_stale(record), leaf.version(record)))
+        })
+    }
+
+    /// Removes `key` and all its versions.
+    pub(super) fn remove(&self, key: &[u8], positions: impl Fn() -> Positions) {
+        let removed = self.with_leaf(key, |leaf| {
+            leaf.remove(key, fingerprint(key)).then(|| leaf.len())
+        });
+        if removed.is_some_and(|left| left <= LEAF_MAX / 2) {
+            self.shrink(key, &positions);
+        }
+    }
+
+    /// Replaces the full leaf of `key` by a tidy one, or by two.
+    fn make_room(&self, key: &[u8], positions: &dyn Fn() -> Positions) {
+        let top = self.top.load();
+        let mid_at = top.child_for(key);
+        let mid = top.children[mid_at].load();
+        let leaf_at = mid.child_for(key);
+        let leaf = mid.children[leaf_at].load();
+        let sorted = leaf.sorted();
+        let positions = match sorted.has_chains() {
+            true => positions(),
+            false => Positions::default(),
+        };
+        let len = sorted.len();
+        if len < SPLIT_AT {
+            let tidy = sorted.leaf(0, len, &positions);
+            return mid.children[leaf_at].store(Arc::new(tidy));
+        }
+        let middle = len / 2;
+        let right_bound = separator(&sorted.key(middle - 1), &sorted.key(middle)).into();
+        let [left, right] = [(0, middle), (middle, len)]
+            .map(|(from, to)| Arc::new(sorted.leaf(from, to, &positions)));
+        let cells = [(mid.bound(leaf_at).into(), left), (right_bound, right)];
         let new = mid.splice(leaf_at, 1, &cells);
         if new.children.len() <= MID_MAX {
             return top.children[mid_at].store(Arc::new(new));
         }
         let (left, right_bound, right) = new.halves();
-        let cells = vec![
-            (top.bounds.get(mid_at).into(), Arc::new(left)),
+        let cells = [
+            (top.bound(mid_at).into(), Arc::new(left)),
             (right_bound, Arc::new(right)),
         ];
         self.top.store(Arc::new(top.splice(mid_at, 1, &cells)));
     }
 
-    /// Publishes a leaf that lost a key; an empty one goes, a small one joins its right neighbour.
-    fn shrink_leaf(&self, top: &Top, mid_at: usize, mid: &Mid, leaf_at: usize, new: Leaf) {
-        if new.len() == 0 && mid.children.len() > 1 {
+    /// Removes the leaf of `key` if it is empty, or joins it with its right neighbour if both are small.
+    fn shrink(&self, key: &[u8], positions: &dyn Fn() -> Positions) {
+        let top = self.top.load();
+        let mid_at = top.child_for(key);
+        let mid = top.children[mid_at].load();
+        let leaf_at = mid.child_for(key);
+        let leaf = mid.children[leaf_at].load();
+        let replace = |new: Mid| top.children[mid_at].store(Arc::new(new));
+        if leaf.len() == 0 && mid.children.len() > 1 {
             // The left neighbour (or, for the first leaf, the right one) takes over the range.
-            let mid_new = if leaf_at > 0 {
-                mid.splice(leaf_at, 1, &[])
-            } else {
-                let bound = mid.bounds.get(0).into();
-                mid.splice(0, 2, &[(bound, mid.children[1].load_full())])
-            };
-            return top.children[mid_at].store(Arc::new(mid_new));
+            return replace(mid.splice(leaf_at, 1, &[]));
         }
-        if new.len() == 0 && top.children.len() > 1 && mid_at > 0 {
+        if leaf.len() == 0 && top.children.len() > 1 {
             return self.top.store(Arc::new(top.splice(mid_at, 1, &[])));
         }
-        if let Some(right) = mid.children.get(leaf_at + 1) {
-            let right = right.load();
-            if new.len() + right.len() <= LEAF_MAX / 2 {
-                let bound = mid.bounds.get(leaf_at).into();
-                let joined = Arc::new(new.concat(&right));
-                let mid_new = mid.splice(leaf_at, 2, &[(bound, joined)]);
-                return top.children[mid_at].store(Arc::new(mid_new));
-            }
+        let Some(right) = mid.children.get(leaf_at + 1) else {
+            return;
+        };
+        let right = right.load();
+        if leaf.len() + right.len() <= LEAF_MAX / 2 {
+            let joined = leaf.sorted().joined(&right.sorted(), &positions());
+            let child = (mid.bound(leaf_at).into(), Arc::new(joined));
+            replace(mid.splice(leaf_at, 2, &[child]));
         }
-        mid.children[leaf_at].store(Arc::new(new));
     }
 }
 
@@ -210,7 +252,8 @@ mod tests {
         loop {
             let (leaf, next) = index.leaf_from(&from);
             for at in leaf.lower_bound(&from)..leaf.len() {
-                found.push((leaf.key(at).to_vec(), leaf.entry(at).version()));
+                let version = leaf.visible_at(at, Seq::MAX).unwrap();
+                found.push((leaf.key(at).to_vec(), version));
             }
             match next {
                 Some(next) => from = next,
@@ -228,7 +271,8 @@ mod tests {
                 .as_deref()
                 .map_or(leaf.len(), |key| leaf.lower_bound(key));
             for at in (0..end).rev() {
-                found.push((leaf.key(at).to_vec(), leaf.entry(at).version()));
+                let version = leaf.visible_at(at, Seq::MAX).unwrap();
+                found.push((leaf.key(at).to_vec(), version));
             }
             match low {
                 Some(low) => before = Some(low),
@@ -237,14 +281,15 @@ mod tests {
         }
     }
 
+    fn nobody_before(seq: Seq) -> impl Fn() -> Positions {
+        move || Positions {
+            open: Vec::new(),
+            visible: seq,
+        }
+    }
+
     fn put(index: &Index, key: &[u8], seq: Seq) {
-        index.update(key, seq, |old| {
-            let version = Version::put(seq, 1, seq as u32, 5);
-            Update::Set(match old {
-                Some(old) => old.superseded_by(version),
-                None => Entry::new(version, 0),
-            })
-        });
+        index.set(key, Version::put(seq, 1, seq as u32, 5), nobody_before(seq));
     }
 
     #[test]
@@ -274,35 +319,95 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_kept_while_the_floor_allows_reading_it() {
+    fn a_version_is_kept_while_somebody_may_read_it() {
         let index = Index::default();
-        let write = |seq, floor| {
-            index.update(b"k", floor, |old| {
-                let version = Version::put(seq, 1, 0, 1);
-                Update::Set(old.map_or(Entry::new(version, 0), |old| old.superseded_by(version)))
-            });
-        };
-        write(5, 0);
-        write(8, 5);
-        write(9, 6);
         let seen = |at| index.get(b"k", || at).map(|version| version.seq);
+        let positions = || Positions {
+            open: vec![5, 20],
+            visible: 90,
+        };
+        for seq in 1..=100 {
+            index.set(b"k", Version::put(seq, 1, 0, 1), positions);
+        }
+        index.make_room(b"k", &positions);
+        let kept = index.entry(b"k").unwrap();
+        let mut expected = vec![5, 20];
+        expected.extend(90..=100);
+        expected.reverse();
+        let kept_seqs: Vec<Seq> = kept.versions().map(|version| version.seq).collect();
+        assert_eq!(kept_seqs, expected);
+        assert_eq!(kept.stale, 99);
         assert_eq!(
-            [seen(4), seen(6), seen(8), seen(9)],
-            [None, Some(5), Some(8), Some(9)]
+            [seen(4), seen(5), seen(20), seen(95), seen(200)],
+            [None, Some(5), Some(20), Some(95), Some(100)]
         );
-        write(12, 9);
-        assert_eq!([seen(8), seen(9), seen(12)], [None, Some(9), Some(12)]);
-        assert_eq!(index.entry(b"k").unwrap().stale, 3);
+        index.make_room(b"k", &nobody_before(100));
+        assert_eq!([seen(99), seen(100)], [None, Some(100)]);
     }
 
     #[test]
     fn a_version_moves_only_while_it_is_still_the_same() {
-        let old = Version::put(3, 1, 40, 5);
-        let entry = Entry::new(old, 0).superseded_by(Version::put(7, 1, 80, 5));
-        let moved = entry.relocated(old, old.moved_to(2, 10)).unwrap();
-        assert_eq!(moved.visible_at(3), Some(old.moved_to(2, 10)));
-        assert_eq!(moved.visible_at(9), Some(Version::put(7, 1, 80, 5)));
-        assert!(moved.relocated(old, old.moved_to(3, 0)).is_none());
+        let index = Index::default();
+        let (old, new) = (Version::put(3, 1, 40, 5), Version::put(7, 1, 80, 5));
+        for version in [old, new] {
+            index.set(b"k", version, nobody_before(0));
+        }
+        assert_eq!(index.relocate(b"k", old, old.moved_to(2, 10)), Some(false));
+        assert_eq!(index.get(b"k", || 3), Some(old.moved_to(2, 10)));
+        assert_eq!(index.get(b"k", || 9), Some(new));
+        assert_eq!(index.relocate(b"k", old, old.moved_to(3, 0)), None);
+        assert_eq!(index.relocate(b"k", new, new.moved_to(3, 0)), Some(true));
+    }
+
+    #[test]
+    fn of_two_changes_of_one_batch_only_the_second_is_there() {
+        let index = Index::default();
+        put(&index, b"k", 3);
+        for offset in [1, 2] {
+            index.set(b"k", Version::put(4, 1, offset, 1), nobody_before(0));
+        }
+        let seqs = index.entry(b"k").unwrap();
+        let seqs: Vec<Seq> = seqs.versions().map(|version| version.seq).collect();
+        assert_eq!(seqs, [4, 3]);
+        assert_eq!(index.get(b"k", || 4), Some(Version::put(4, 1, 2, 1)));
+        assert_eq!(index.entry(b"k").unwrap().stale, 2);
+    }
+
+    #[test]
+    fn stale_records_are_counted_down() {
+        let index = Index::default();
+        for seq in 1..=3 {
+            put(&index, b"k", seq);
+        }
+        let newest = index.entry(b"k").unwrap().version();
+        assert_eq!(index.forget_stale(b"k"), Some((1, newest)));
+        assert_eq!(index.forget_stale(b"k"), Some((0, newest)));
+        assert_eq!(index.forget_stale(b"k"), Some((0, newest)));
+        assert_eq!(index.forget_stale(b"other"), None);
+    }
+
+    #[test]
+    fn keys_of_all_lengths_with_common_beginnings_are_told_apart() {
+        let index = Index::default();
+        let mut model = BTreeMap::new();
+        let mut seq = 0;
+        for len in (0..80).chain([300, 70_000]) {
+            for last in [0, 1, 7, 255] {
+                let mut key = vec![0; len];
+                key.extend((len > 0).then_some(last));
+                seq += 1;
+                put(&index, &key, seq);
+                model.insert(key, seq);
+            }
+        }
+        let found: Vec<_> = all_forward(&index)
+            .into_iter()
+            .map(|(key, version)| (key, version.seq))
+            .collect();
+        assert_eq!(found, model.clone().into_iter().collect::<Vec<_>>());
+        for (key, seq) in model {
+            assert_eq!(index.get(&key, || Seq::MAX).unwrap().seq, seq);
+        }
     }
 
     proptest! {
@@ -315,7 +420,7 @@ mod tests {
             let mut builder = Builder::default();
             for i in 0..built {
                 let key = i.to_be_bytes();
-                builder.push(&key, Entry::new(Version::put(1, 1, 0, 1), 0));
+                builder.push(&key, Version::put(1, 1, 0, 1), 0);
                 model.insert(key.to_vec(), 1);
             }
             let index = builder.finish();
@@ -326,7 +431,7 @@ mod tests {
                     put(&index, &key, seq);
                     model.insert(key.to_vec(), seq);
                 } else {
-                    index.update(&key, seq, |_| Update::Remove);
+                    index.remove(&key, nobody_before(seq));
                     model.remove(&key[..]);
                 }
             }

@@ -1,170 +1,107 @@
-//! The nodes of the tree. A node never changes once readers can see it, except for which child a slot holds.
+//! The inner nodes of the tree. A node never changes once readers can see it, except for which child a slot holds.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::version::Entry;
-use crate::Seq;
+use super::leaf::Leaf;
 
-/// Sorted keys in one allocation: where each ends, as little-endian `u32`, and then the keys.
-#[derive(Debug, Clone, Default)]
-pub(super) struct PackedKeys {
-    len: u32,
+/// The lower bounds of a node's children in order, except for the first child's: that one stands for "everything
+/// below".
+///
+/// What all bounds begin with is looked at once; of the rest, the first eight bytes of each stand together as numbers,
+/// so that a search touches few cache lines and seldom the bounds themselves (Graefe and Larson, B-tree indexes and CPU
+/// caches, ICDE 2001).
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    prefix_len: u32,
+    heads: Box<[u64]>,
+    /// Where each bound ends, as little-endian `u32`, and then the bounds.
     bytes: Box<[u8]>,
 }
 
-impl PackedKeys {
-    fn len(&self) -> usize {
-        self.len as usize
+/// The first eight bytes, as a number that compares as they do.
+fn head(bytes: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let len = bytes.len().min(8);
+    head[..len].copy_from_slice(&bytes[..len]);
+    u64::from_be_bytes(head)
+}
+
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+impl Bounds {
+    fn get(&self, at: usize) -> &[u8] {
+        let (ends, bounds) = self.bytes.split_at(self.heads.len() * 4);
+        let ends = ends.as_chunks::<4>().0;
+        let start = match at {
+            0 => 0,
+            _ => u32::from_le_bytes(ends[at - 1]) as usize,
+        };
+        &bounds[start..u32::from_le_bytes(ends[at]) as usize]
     }
 
-    fn ends(&self) -> (&[[u8; 4]], &[u8]) {
-        let (ends, keys) = self.bytes.split_at(self.len() * 4);
-        (ends.as_chunks().0, keys)
-    }
-
-    pub(super) fn get(&self, at: usize) -> &[u8] {
-        let (ends, keys) = self.ends();
-        &keys[start_of(ends, at)..start_of(ends, at + 1)]
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).map(|at| self.get(at))
-    }
-
-    /// Index of `key`, or of the first key greater than it.
-    pub(super) fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let (ends, keys) = self.ends();
-        let (mut low, mut high) = (0, ends.len());
+    /// How many bounds are less than `key`; with `or_equal`, less or equal.
+    fn count_below(&self, key: &[u8], or_equal: bool) -> usize {
+        let len = self.heads.len();
+        if len == 0 {
+            return 0;
+        }
+        let prefix_len = self.prefix_len as usize;
+        if prefix_len > 0 {
+            let prefix = &self.get(0)[..prefix_len];
+            match key[..key.len().min(prefix_len)].cmp(prefix) {
+                Ordering::Less => return 0,
+                Ordering::Greater => return len,
+                Ordering::Equal => {}
+            }
+        }
+        let head = head(&key[prefix_len..]);
+        let sure = self.heads.partition_point(|&other| other < head);
+        let alike = self.heads[sure..].partition_point(|&other| other == head);
+        // Those whose heads are alike, by their bytes.
+        let (mut low, mut high) = (sure, sure + alike);
         while low < high {
             let middle = low.midpoint(high);
-            let other = &keys[start_of(ends, middle)..start_of(ends, middle + 1)];
-            match other.cmp(key) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Ok(middle),
+            match self.get(middle).cmp(key) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal if or_equal => low = middle + 1,
+                _ => high = middle,
             }
         }
-        Err(low)
-    }
-
-    fn with_inserted(&self, at: usize, key: &[u8]) -> Self {
-        let (ends, keys) = self.ends();
-        let start = start_of(ends, at);
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 4 + key.len());
-        bytes.extend_from_slice(ends[..at].as_flattened());
-        let grown = |end: usize| ((end + key.len()) as u32).to_le_bytes();
-        bytes.extend_from_slice(&grown(start));
-        for later in at + 1..=ends.len() {
-            bytes.extend_from_slice(&grown(start_of(ends, later)));
-        }
-        bytes.extend_from_slice(&keys[..start]);
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(&keys[start..]);
-        Self {
-            len: self.len + 1,
-            bytes: bytes.into(),
-        }
+        low
     }
 }
 
-/// Where key `at` starts, which is where the one before it ends.
-fn start_of(ends: &[[u8; 4]], at: usize) -> usize {
-    at.checked_sub(1)
-        .map_or(0, |before| u32::from_le_bytes(ends[before]) as usize)
-}
-
-impl<'a> FromIterator<&'a [u8]> for PackedKeys {
-    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(keys: I) -> Self {
-        let mut ends = Vec::new();
+impl<'a> FromIterator<&'a [u8]> for Bounds {
+    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(bounds: I) -> Self {
+        let mut ends: Vec<u32> = Vec::new();
         let mut packed = Vec::new();
-        let mut len = 0;
-        for key in keys {
-            packed.extend_from_slice(key);
-            ends.extend_from_slice(&(packed.len() as u32).to_le_bytes());
-            len += 1;
+        for bound in bounds {
+            packed.extend_from_slice(bound);
+            ends.push(packed.len() as u32);
         }
-        ends.extend_from_slice(&packed);
-        Self {
-            len,
-            bytes: ends.into(),
-        }
-    }
-}
-
-/// A run of keys with their entries; immutable.
-#[derive(Debug, Default)]
-pub(crate) struct Leaf {
-    pub(super) keys: PackedKeys,
-    pub(super) entries: Box<[Entry]>,
-}
-
-impl Leaf {
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn key(&self, at: usize) -> &[u8] {
-        self.keys.get(at)
-    }
-
-    pub(crate) fn entry(&self, at: usize) -> &Entry {
-        &self.entries[at]
-    }
-
-    /// Index of the first key at or after `key`.
-    pub(crate) fn lower_bound(&self, key: &[u8]) -> usize {
-        self.keys.search(key).unwrap_or_else(|at| at)
-    }
-
-    pub(super) fn with_set(
-        &self,
-        at: Result<usize, usize>,
-        key: &[u8],
-        entry: Entry,
-        floor: Seq,
-    ) -> Self {
-        let mut entries = Vec::with_capacity(self.len() + 1);
-        entries.extend(self.entries.iter().cloned());
-        let keys = match at {
-            Ok(at) => {
-                entries[at] = entry;
-                self.keys.clone()
-            }
-            Err(at) => {
-                entries.insert(at, entry);
-                self.keys.with_inserted(at, key)
-            }
+        let at = |nth: usize| {
+            let start = if nth == 0 { 0 } else { ends[nth - 1] as usize };
+            &packed[start..ends[nth] as usize]
         };
-        for entry in &mut entries {
-            entry.prune(floor);
-        }
+        let prefix_len = match ends.len() {
+            0 => 0,
+            len => common_prefix(at(0), at(len - 1)),
+        };
+        let heads = (0..ends.len())
+            .map(|nth| head(&at(nth)[prefix_len..]))
+            .collect();
+        let mut bytes = Vec::with_capacity(ends.len() * 4 + packed.len());
+        bytes.extend(ends.iter().flat_map(|end| end.to_le_bytes()));
+        bytes.extend_from_slice(&packed);
         Self {
-            keys,
-            entries: entries.into(),
-        }
-    }
-
-    pub(super) fn slice(&self, from: usize, to: usize) -> Self {
-        Self {
-            keys: (from..to).map(|at| self.key(at)).collect(),
-            entries: self.entries[from..to].into(),
-        }
-    }
-
-    pub(super) fn without(&self, at: usize) -> Self {
-        let others = || (0..self.len()).filter(|&other| other != at);
-        Self {
-            keys: others().map(|other| self.key(other)).collect(),
-            entries: others().map(|other| self.entries[other].clone()).collect(),
-        }
-    }
-
-    pub(super) fn concat(&self, right: &Self) -> Self {
-        Self {
-            keys: self.keys.iter().chain(right.keys.iter()).collect(),
-            entries: self.entries.iter().chain(&right.entries).cloned().collect(),
+            prefix_len: prefix_len as u32,
+            heads,
+            bytes: bytes.into(),
         }
     }
 }
@@ -172,73 +109,75 @@ impl Leaf {
 pub(super) type Mid = Node<Leaf>;
 pub(super) type Top = Node<Mid>;
 
-/// An inner node: the lower bound of each child, and the children. The first bound stands for "everything below".
+/// An inner node.
 #[derive(Debug)]
 pub(super) struct Node<T> {
-    pub(super) bounds: PackedKeys,
+    bounds: Bounds,
     pub(super) children: Box<[ArcSwap<T>]>,
 }
 
+/// A child and its lower bound, which is ignored for the first child of a node.
+pub(super) type Child<T> = (Box<[u8]>, Arc<T>);
+
 impl<T> Node<T> {
-    pub(super) fn of(children: Vec<(Box<[u8]>, Arc<T>)>) -> Self {
+    pub(super) fn of(children: Vec<Child<T>>) -> Self {
+        let bounds: Bounds = children
+            .iter()
+            .skip(1)
+            .map(|(bound, _)| &bound[..])
+            .collect();
+        Self::assemble(bounds, children.into_iter().map(|(_, child)| child))
+    }
+
+    fn assemble(bounds: Bounds, children: impl Iterator<Item = Arc<T>>) -> Self {
         Self {
-            bounds: children.iter().map(|(bound, _)| &bound[..]).collect(),
-            children: children
-                .into_iter()
-                .map(|(_, child)| ArcSwap::new(child))
-                .collect(),
+            bounds,
+            children: children.map(ArcSwap::new).collect(),
         }
+    }
+
+    /// The lower bound of child `at`; nothing for the first.
+    pub(super) fn bound(&self, at: usize) -> &[u8] {
+        at.checked_sub(1).map_or(&[], |at| self.bounds.get(at))
     }
 
     /// The child whose range holds `key`.
     pub(super) fn child_for(&self, key: &[u8]) -> usize {
-        match self.bounds.search(key) {
-            Ok(at) => at,
-            Err(at) => at.saturating_sub(1),
-        }
+        self.bounds.count_below(key, true)
     }
 
     /// The last child that can hold keys below `key`.
     pub(super) fn child_before(&self, key: Option<&[u8]>) -> usize {
-        match key {
-            None => self.children.len() - 1,
-            Some(key) => {
-                let (Ok(at) | Err(at)) = self.bounds.search(key);
-                at.saturating_sub(1)
-            }
-        }
+        key.map_or(self.children.len() - 1, |key| {
+            self.bounds.count_below(key, false)
+        })
     }
 
     /// The node with children `at..at + removed` replaced by `new`.
-    pub(super) fn splice(&self, at: usize, removed: usize, new: &[(Box<[u8]>, Arc<T>)]) -> Self {
-        let bounds = || (0..self.children.len()).map(|other| self.bounds.get(other));
-        let children = || self.children.iter().map(ArcSwap::load_full);
-        let rest = at + removed;
-        Self {
-            bounds: bounds()
-                .take(at)
-                .chain(new.iter().map(|(bound, _)| &bound[..]))
-                .chain(bounds().skip(rest))
-                .collect(),
-            children: children()
-                .take(at)
-                .chain(new.iter().map(|(_, child)| Arc::clone(child)))
-                .chain(self.children[rest..].iter().map(ArcSwap::load_full))
-                .map(ArcSwap::new)
-                .collect(),
-        }
+    pub(super) fn splice(&self, at: usize, removed: usize, new: &[Child<T>]) -> Self {
+        let rest = at + removed..self.children.len();
+        let bounds = (0..at)
+            .map(|child| self.bound(child))
+            .chain(new.iter().map(|(bound, _)| &bound[..]))
+            .chain(rest.clone().map(|child| self.bound(child)));
+        let children = self.children[..at]
+            .iter()
+            .map(ArcSwap::load_full)
+            .chain(new.iter().map(|(_, child)| Arc::clone(child)))
+            .chain(self.children[rest].iter().map(ArcSwap::load_full));
+        Self::assemble(bounds.skip(1).collect(), children)
     }
 
+    /// Two nodes, and the lower bound of the second.
     pub(super) fn halves(&self) -> (Self, Box<[u8]>, Self) {
         let middle = self.children.len() / 2;
-        let part = |from: usize, to: usize| Self {
-            bounds: (from..to).map(|at| self.bounds.get(at)).collect(),
-            children: self.children[from..to]
-                .iter()
-                .map(|child| ArcSwap::new(child.load_full()))
-                .collect(),
+        let part = |from: usize, to: usize| {
+            Self::assemble(
+                (from + 1..to).map(|at| self.bound(at)).collect(),
+                self.children[from..to].iter().map(ArcSwap::load_full),
+            )
         };
         let right = part(middle, self.children.len());
-        (part(0, middle), self.bounds.get(middle).into(), right)
+        (part(0, middle), self.bound(middle).into(), right)
     }
 }

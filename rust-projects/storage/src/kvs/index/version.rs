@@ -1,7 +1,5 @@
 //! What the index knows of a key: its versions, newest first.
 
-use std::sync::Arc;
-
 use crate::Seq;
 
 /// `len` of a version that deletes its key.
@@ -72,135 +70,70 @@ impl Version {
             ..self
         }
     }
+
+    /// The first words of the record of this version in a leaf: sequence number, place, length and `stale`.
+    pub(super) fn words(self, stale: u32) -> [u64; 3] {
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        [
+            self.seq,
+            pair(self.segment, self.offset),
+            pair(self.len, stale),
+        ]
+    }
+
+    /// The version with these [`Version::words`].
+    pub(super) fn of_words([seq, place, len]: [u64; 3]) -> Self {
+        Self {
+            seq,
+            segment: (place >> 32) as u32,
+            offset: place as u32,
+            len: (len >> 32) as u32,
+        }
+    }
 }
 
-/// A superseded version that some reader may still need.
-#[derive(Debug)]
-pub(crate) struct Older {
-    version: Version,
-    older: Option<Arc<Older>>,
-}
-
-/// What the index knows of a key.
+/// What the index knew of a key when it was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    seq: Seq,
-    segment: u32,
-    offset: u32,
-    len: u32,
+    newest: Version,
+    older: Vec<Version>,
     /// Superseded put records of this key that are still on disk. A tombstone may go only when there are none.
     pub(crate) stale: u32,
-    older: Option<Arc<Older>>,
 }
 
 impl Entry {
-    pub(crate) fn new(version: Version, stale: u32) -> Self {
-        let Version {
-            seq,
-            segment,
-            offset,
-            len,
-        } = version;
+    pub(super) fn new(newest: Version, older: Vec<Version>, stale: u32) -> Self {
         Self {
-            seq,
-            segment,
-            offset,
-            len,
+            newest,
+            older,
             stale,
-            older: None,
         }
     }
 
     /// The newest version.
     pub(crate) fn version(&self) -> Version {
-        Version {
-            seq: self.seq,
-            segment: self.segment,
-            offset: self.offset,
-            len: self.len,
-        }
-    }
-
-    /// The newest version written at or before `seq`.
-    pub(crate) fn visible_at(&self, seq: Seq) -> Option<Version> {
-        self.versions().find(|version| version.seq <= seq)
+        self.newest
     }
 
     /// All versions kept, newest first.
     pub(crate) fn versions(&self) -> impl Iterator<Item = Version> + '_ {
-        let mut next = self.older.as_deref();
-        std::iter::once(self.version()).chain(std::iter::from_fn(move || {
-            let older = next?;
-            next = older.older.as_deref();
-            Some(older.version)
-        }))
-    }
-
-    /// This key after `version` was written over it.
-    pub(crate) fn superseded_by(&self, version: Version) -> Self {
-        if version.seq == self.seq {
-            // Two changes of one batch: nobody may see the first, but its record is on disk.
-            let stale = self.stale + u32::from(self.version().is_put());
-            return Self {
-                older: self.older.clone(),
-                ..Self::new(version, stale)
-            };
-        }
-        let older = Older {
-            version: self.version(),
-            older: self.older.clone(),
-        };
-        let stale = self.stale + u32::from(self.version().is_put());
-        Self {
-            older: Some(Arc::new(older)),
-            ..Self::new(version, stale)
-        }
-    }
-
-    /// This key with the version `from` at another place, or `None` when it no longer has that version.
-    pub(crate) fn relocated(&self, from: Version, to: Version) -> Option<Self> {
-        let mut versions: Vec<Version> = self.versions().collect();
-        let place = versions.iter().position(|version| *version == from)?;
-        versions[place] = to;
-        Some(self.with_versions(&versions))
-    }
-
-    /// Drops versions that nobody who reads at `floor` or later can see.
-    pub(super) fn prune(&mut self, floor: Seq) {
-        if self.older.is_none() {
-            return;
-        }
-        if self.seq <= floor {
-            self.older = None;
-            return;
-        }
-        let versions: Vec<Version> = self.versions().collect();
-        if let Some(last) = versions.iter().position(|version| version.seq <= floor)
-            && last + 1 < versions.len()
-        {
-            *self = self.with_versions(&versions[..=last]);
-        }
-    }
-
-    fn with_versions(&self, versions: &[Version]) -> Self {
-        let (newest, rest) = versions.split_first().expect("an entry has a version");
-        let older = rest.iter().rev().fold(None, |older, &version| {
-            Some(Arc::new(Older { version, older }))
-        });
-        Self {
-            older,
-            ..Self::new(*newest, self.stale)
-        }
+        std::iter::once(self.newest).chain(self.older.iter().copied())
     }
 }
 
-/// What an update does with a key.
-#[derive(Debug)]
-pub(crate) enum Update {
-    /// Leaves it as it is.
-    Keep,
-    /// Sets its entry.
-    Set(Entry),
-    /// Removes it from the index.
-    Remove,
+/// Where somebody reads, or may begin to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Positions {
+    /// Where snapshots and scans read, in ascending order.
+    pub(crate) open: Vec<Seq>,
+    /// Anyone may begin to read here or later.
+    pub(crate) visible: Seq,
+}
+
+impl Positions {
+    /// Whether one of them is in `from..until`.
+    pub(super) fn any_in(&self, from: Seq, until: Seq) -> bool {
+        let first = self.open.partition_point(|&seq| seq < from);
+        until > self.visible || self.open.get(first).is_some_and(|&seq| seq < until)
+    }
 }

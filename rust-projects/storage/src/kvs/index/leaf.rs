@@ -1,0 +1,573 @@
+//! A leaf: a few dozen keys in no order, changed in place by one writer under the eyes of its readers.
+//!
+//! ```text
+//!   cells   [ print|record  print|record  ...  room ]        one word per key; a count says how many are in use
+//!   area    [ - | record key | record key | record | ... room ]   only ever appended to
+//!   record  seq | segment, offset | length, stale | older record, key's place, key's length
+//! ```
+//!
+//! A new key is written to the area and then to a cell, and then the count goes up. A new version of a key is written
+//! to the area, linked to the version before, and then its cell is made to point at it. Each of these is published by
+//! one store of one word, so a reader never waits and never sees half of anything. What compaction moves changes its
+//! place in the record, again one word. Nothing else that a reader can reach ever changes; when cells or area are full,
+//! the leaf is replaced by a tidier one, and who still holds the old one finds there what it held.
+
+use std::cmp::Ordering as Order;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+
+use super::version::{Entry, Positions, Version};
+use crate::Seq;
+
+/// Most keys in a leaf.
+pub(super) const LEAF_MAX: usize = 64;
+/// Keys and versions that a tidied leaf has room for.
+const ROOM: usize = 8;
+/// Words of a record.
+const RECORD: usize = 4;
+/// Longest key kept in the area, in bytes; longer ones have an allocation of their own.
+const INLINE_KEY: usize = 64;
+/// Length that marks a key with its own allocation.
+const LONG: u64 = 0xffff;
+/// Bits of a position in the area. A leaf has at most `LEAF_MAX` keys, each with as many versions as positions that
+/// somebody reads at, so this is more than there can be.
+const POSITION_BITS: u32 = 24;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    /// Cells in use.
+    count: AtomicU32,
+    /// Cells whose key was removed; the writer's.
+    removed: AtomicU32,
+    /// Words of the area in use; the writer's.
+    used: AtomicU32,
+    cells: Box<[AtomicU64]>,
+    area: Box<[AtomicU64]>,
+    long_keys: ArcSwapOption<Vec<Bytes>>,
+}
+
+/// The leaf has no room for a change: tidy it first.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// A record's place in the area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct At(u32);
+
+/// The word of a cell: the fingerprint of the key and the place of its newest record, 0 for none.
+fn cell(print: u32, record: At) -> u64 {
+    u64::from(print) << 32 | u64::from(record.0)
+}
+
+/// The bytes of a key as words that compare as the bytes do, the last one filled with zeros.
+fn words_of(key: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let (whole, rest) = key.as_chunks::<8>();
+    let last = (!rest.is_empty()).then(|| {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        u64::from_be_bytes(word)
+    });
+    whole
+        .iter()
+        .map(|&word| u64::from_be_bytes(word))
+        .chain(last)
+}
+
+/// A few bits of a key that tell most keys apart (fingerprints: Oukid et al., FPTree, SIGMOD 2016, section 4.2).
+pub(super) fn fingerprint(key: &[u8]) -> u32 {
+    let fold = |hash: u64, word: u64| {
+        let product = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        product ^ product >> 32
+    };
+    let mut hash = key.len() as u64;
+    if key.len() <= INLINE_KEY {
+        hash = words_of(key).fold(hash, fold);
+    } else {
+        let ends = [&key[..INLINE_KEY / 2], &key[key.len() - INLINE_KEY / 2..]];
+        hash = ends.into_iter().flat_map(words_of).fold(hash, fold);
+    }
+    hash as u32
+}
+
+/// The last word of a record.
+#[derive(Debug, Clone, Copy)]
+struct Links {
+    older: Option<At>,
+    key_at: u32,
+    key_len: u64,
+}
+
+impl Links {
+    fn word(self) -> u64 {
+        let older = self.older.map_or(0, |older| older.0);
+        u64::from(older) << (POSITION_BITS + 16) | u64::from(self.key_at) << 16 | self.key_len
+    }
+
+    fn of(word: u64) -> Self {
+        let mask = (1 << POSITION_BITS) - 1;
+        let older = (word >> (POSITION_BITS + 16)) as u32;
+        Self {
+            older: (older != 0).then_some(At(older)),
+            key_at: (word >> 16) as u32 & mask,
+            key_len: word & LONG,
+        }
+    }
+}
+
+/// Reading.
+impl Leaf {
+    /// Keys in the leaf.
+    pub(super) fn len(&self) -> usize {
+        (self.count.load(Ordering::Acquire) - self.removed.load(Ordering::Relaxed)) as usize
+    }
+
+    fn word(&self, at: u32) -> u64 {
+        self.area[at as usize].load(Ordering::Relaxed)
+    }
+
+    fn links(&self, record: At) -> Links {
+        Links::of(self.word(record.0 + 3))
+    }
+
+    /// The cell and the newest record of `key`, whose fingerprint is `print`.
+    fn find(&self, key: &[u8], print: u32) -> Option<(usize, At)> {
+        let count = self.count.load(Ordering::Acquire) as usize;
+        for (at, cell) in self.cells[..count].iter().enumerate() {
+            let cell = cell.load(Ordering::Acquire);
+            let record = At(cell as u32);
+            if (cell >> 32) as u32 == print && record.0 != 0 && self.has_key(record, key) {
+                return Some((at, record));
+            }
+        }
+        None
+    }
+
+    /// The newest record of `key`.
+    pub(super) fn newest(&self, key: &[u8], print: u32) -> Option<At> {
+        self.find(key, print).map(|(_, record)| record)
+    }
+
+    fn has_key(&self, record: At, key: &[u8]) -> bool {
+        let Links {
+            key_at, key_len, ..
+        } = self.links(record);
+        if key_len == LONG {
+            return self.long_key(key_at) == key;
+        }
+        let stored = self.area[key_at as usize..].iter();
+        key_len == key.len() as u64
+            && words_of(key)
+                .zip(stored)
+                .all(|(word, stored)| word == stored.load(Ordering::Relaxed))
+    }
+
+    fn long_key(&self, key_at: u32) -> Bytes {
+        let at = self.word(key_at) as usize;
+        let keys = self.long_keys.load();
+        // It was stored before the record that speaks of it was published.
+        keys.as_ref().expect("a long key was stored")[at].clone()
+    }
+
+    /// Appends the key of `record` to `out`.
+    pub(super) fn copy_key(&self, record: At, out: &mut Vec<u8>) {
+        let Links {
+            key_at, key_len, ..
+        } = self.links(record);
+        if key_len == LONG {
+            return out.extend_from_slice(&self.long_key(key_at));
+        }
+        let mut left = key_len as usize;
+        let mut at = key_at;
+        while left > 0 {
+            let len = left.min(8);
+            out.extend_from_slice(&self.word(at).to_be_bytes()[..len]);
+            left -= len;
+            at += 1;
+        }
+    }
+
+    fn compare_keys(&self, one: At, other: At) -> Order {
+        let [a, b] = [one, other].map(|record| self.links(record));
+        if a.key_len == LONG || b.key_len == LONG {
+            let [mut a, mut b] = [Vec::new(), Vec::new()];
+            self.copy_key(one, &mut a);
+            self.copy_key(other, &mut b);
+            return a.cmp(&b);
+        }
+        let words = a.key_len.min(b.key_len).div_ceil(8) as u32;
+        (0..words)
+            .map(|word| self.word(a.key_at + word))
+            .cmp((0..words).map(|word| self.word(b.key_at + word)))
+            .then(a.key_len.cmp(&b.key_len))
+    }
+
+    pub(super) fn version(&self, record: At) -> Version {
+        let place = self.area[record.0 as usize + 1].load(Ordering::Acquire);
+        Version::of_words([self.word(record.0), place, self.word(record.0 + 2)])
+    }
+
+    fn stale(&self, record: At) -> u32 {
+        self.word(record.0 + 2) as u32
+    }
+
+    /// `record` and the records of the key's older versions, newest first.
+    fn chain(&self, record: At) -> impl Iterator<Item = At> + '_ {
+        std::iter::successors(Some(record), |&record| self.links(record).older)
+    }
+
+    /// The versions before the newest one that somebody at `positions` can see, newest first.
+    fn seen<'a>(
+        &'a self,
+        newest: At,
+        positions: &'a Positions,
+    ) -> impl Iterator<Item = Version> + 'a {
+        let mut before = self.version(newest).seq;
+        let older = self.chain(newest).skip(1);
+        older
+            .map(|record| self.version(record))
+            .filter(move |version| {
+                let until = std::mem::replace(&mut before, version.seq);
+                positions.any_in(version.seq, until)
+            })
+    }
+
+    /// The newest version at or before `seq` of the key whose newest record is `record`.
+    pub(super) fn visible_at(&self, record: At, seq: Seq) -> Option<Version> {
+        self.chain(record)
+            .map(|record| self.version(record))
+            .find(|version| version.seq <= seq)
+    }
+
+    pub(super) fn entry(&self, record: At) -> Entry {
+        let mut versions = self.chain(record).map(|record| self.version(record));
+        let newest = versions.next().expect("a chain has its head");
+        Entry::new(newest, versions.collect(), self.stale(record))
+    }
+}
+
+/// Changing in place. One writer at a time.
+impl Leaf {
+    /// Makes `version` the newest of `key`; the version that was.
+    pub(super) fn set(
+        &self,
+        key: &[u8],
+        print: u32,
+        version: Version,
+    ) -> Result<Option<Version>, Full> {
+        let Some((at, old)) = self.find(key, print) else {
+            self.insert(key, print, version)?;
+            return Ok(None);
+        };
+        let before = self.version(old);
+        let links = self.links(old);
+        let stale = self.stale(old) + u32::from(before.is_put());
+        // Of two changes of one batch nobody may see the first.
+        let older = match before.seq == version.seq {
+            true => links.older,
+            false => Some(old),
+        };
+        let record = self.append(RECORD)?;
+        self.write(record, version, stale, Links { older, ..links });
+        self.cells[at].store(cell(print, record), Ordering::Release);
+        Ok(Some(before))
+    }
+
+    fn insert(&self, key: &[u8], print: u32, version: Version) -> Result<(), Full> {
+        let count = self.count.load(Ordering::Relaxed);
+        if count as usize == self.cells.len() {
+            return Err(Full);
+        }
+        let record = self.append(record_words(key.len()))?;
+        let key_at = record.0 + RECORD as u32;
+        let key_len = if key.len() > INLINE_KEY {
+            let mut keys = self
+                .long_keys
+                .load()
+                .as_ref()
+                .map_or_else(Vec::new, |keys| keys.to_vec());
+            self.area[key_at as usize].store(keys.len() as u64, Ordering::Relaxed);
+            keys.push(Bytes::copy_from_slice(key));
+            self.long_keys.store(Some(Arc::new(keys)));
+            LONG
+        } else {
+            for (at, word) in words_of(key).enumerate() {
+                self.area[key_at as usize + at].store(word, Ordering::Relaxed);
+            }
+            key.len() as u64
+        };
+        let links = Links {
+            older: None,
+            key_at,
+            key_len,
+        };
+        self.write(record, version, 0, links);
+        self.cells[count as usize].store(cell(print, record), Ordering::Relaxed);
+        self.count.store(count + 1, Ordering::Release);
+        Ok(())
+    }
+
+    fn append(&self, words: usize) -> Result<At, Full> {
+        let used = self.used.load(Ordering::Relaxed);
+        if used as usize + words > self.area.len() {
+            return Err(Full);
+        }
+        self.used.store(used + words as u32, Ordering::Relaxed);
+        Ok(At(used))
+    }
+
+    fn write(&self, record: At, version: Version, stale: u32, links: Links) {
+        let [seq, place, len] = version.words(stale);
+        for (at, word) in [seq, place, len, links.word()].into_iter().enumerate() {
+            self.area[record.0 as usize + at].store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives the version `from` of a key its new place; whether it is the newest, `None` if there is no such version.
+    pub(super) fn relocate(&self, newest: At, from: Version, to: Version) -> Option<bool> {
+        let record = self
+            .chain(newest)
+            .find(|&record| self.version(record) == from)?;
+        let [_, place, _] = to.words(0);
+        self.area[record.0 as usize + 1].store(place, Ordering::Release);
+        Some(record == newest)
+    }
+
+    /// Counts one superseded put record less; how many are left.
+    pub(super) fn forget_stale(&self, newest: At) -> u32 {
+        let stale = self.stale(newest).saturating_sub(1);
+        let [_, _, len] = self.version(newest).words(stale);
+        self.area[newest.0 as usize + 2].store(len, Ordering::Relaxed);
+        stale
+    }
+
+    /// Removes a key. Who found its record before still reads it.
+    pub(super) fn remove(&self, key: &[u8], print: u32) -> bool {
+        let Some((at, _)) = self.find(key, print) else {
+            return false;
+        };
+        self.cells[at].store(cell(print, At(0)), Ordering::Release);
+        self.removed.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+/// Words that a record with a key of `len` bytes takes in the area.
+pub(super) fn record_words(len: usize) -> usize {
+    RECORD + stored_key_words(if len > INLINE_KEY { LONG } else { len as u64 })
+}
+
+/// Words that a key takes in the area, by the length in its record.
+fn stored_key_words(len: u64) -> usize {
+    match len {
+        LONG => 1,
+        len => len.div_ceil(8) as usize,
+    }
+}
+
+/// The keys of a leaf in order.
+#[derive(Debug)]
+pub(super) struct Sorted<'a> {
+    leaf: &'a Leaf,
+    records: [(At, u32); LEAF_MAX],
+    len: usize,
+}
+
+impl Leaf {
+    pub(super) fn sorted(&self) -> Sorted<'_> {
+        let mut keyed = [(0, 0, At(0)); LEAF_MAX];
+        let mut len = 0;
+        let count = self.count.load(Ordering::Acquire) as usize;
+        for cell in &self.cells[..count] {
+            let cell = cell.load(Ordering::Acquire);
+            let record = At(cell as u32);
+            if record.0 != 0 {
+                keyed[len] = (self.key_head(record), (cell >> 32) as u32, record);
+                len += 1;
+            }
+        }
+        // Nearly in order already: a tidied leaf is, and few keys were added since.
+        keyed[..len].sort_by(|(head, _, record), (other, _, other_record)| {
+            head.cmp(other)
+                .then_with(|| self.compare_keys(*record, *other_record))
+        });
+        let mut records = [(At(0), 0); LEAF_MAX];
+        for (to, (_, print, record)) in records.iter_mut().zip(&keyed[..len]) {
+            *to = (*record, *print);
+        }
+        Sorted {
+            leaf: self,
+            records,
+            len,
+        }
+    }
+
+    /// The first bytes of a key, as a number that compares as they do.
+    fn key_head(&self, record: At) -> u64 {
+        let links = self.links(record);
+        match links.key_len {
+            0 => 0,
+            LONG => words_of(&self.long_key(links.key_at)).next().unwrap_or(0),
+            _ => self.word(links.key_at),
+        }
+    }
+}
+
+impl Sorted<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = At> + '_ {
+        self.records[..self.len].iter().map(|&(record, _)| record)
+    }
+
+    pub(super) fn key(&self, at: usize) -> Vec<u8> {
+        let mut key = Vec::new();
+        self.leaf.copy_key(self.records[at].0, &mut key);
+        key
+    }
+
+    /// Whether some key has older versions.
+    pub(super) fn has_chains(&self) -> bool {
+        self.records()
+            .any(|record| self.leaf.links(record).older.is_some())
+    }
+
+    /// Words that the keys `from..to` take with their newest records.
+    pub(super) fn words(&self, from: usize, to: usize) -> usize {
+        self.records[from..to]
+            .iter()
+            .map(|(record, _)| RECORD + stored_key_words(self.leaf.links(*record).key_len))
+            .sum()
+    }
+
+    /// A tidy leaf with the keys `from..to` and of their versions those that somebody at `positions` can see.
+    pub(super) fn leaf(&self, from: usize, to: usize, positions: &Positions) -> Leaf {
+        let mut leaf = LeafBuilder::new(to - from, self.words(from, to), ROOM);
+        self.copy_to(from, to, &mut leaf, positions);
+        leaf.finish()
+    }
+
+    /// Both leaves in one, this one's keys being the smaller ones.
+    pub(super) fn joined(&self, right: &Self, positions: &Positions) -> Leaf {
+        let words = self.words(0, self.len) + right.words(0, right.len);
+        let mut leaf = LeafBuilder::new(self.len + right.len, words, ROOM);
+        self.copy_to(0, self.len, &mut leaf, positions);
+        right.copy_to(0, right.len, &mut leaf, positions);
+        leaf.finish()
+    }
+
+    fn copy_to(&self, from: usize, to: usize, leaf: &mut LeafBuilder, positions: &Positions) {
+        for &(record, print) in &self.records[from..to] {
+            leaf.push_record(self.leaf, record, print, positions);
+        }
+    }
+}
+
+/// Builds a leaf key by key.
+#[derive(Debug)]
+pub(super) struct LeafBuilder {
+    cells: Vec<AtomicU64>,
+    area: Vec<AtomicU64>,
+    long_keys: Vec<Bytes>,
+    room: usize,
+    room_words: usize,
+}
+
+impl LeafBuilder {
+    /// For about `keys` keys that take `words` words, and room for more of the kind.
+    pub(super) fn new(keys: usize, words: usize, room: usize) -> Self {
+        // A leaf full of old versions is copied less often.
+        let usual = words.div_ceil(keys.max(1)) * room;
+        let room_words = usual.max(words / 8).max(record_words(INLINE_KEY));
+        let mut builder = Self {
+            cells: Vec::with_capacity(keys + room),
+            // Place 0 means none.
+            area: Vec::with_capacity(1 + words + room_words),
+            long_keys: Vec::new(),
+            room,
+            room_words,
+        };
+        builder.push_words([0]);
+        builder
+    }
+
+    fn push_words(&mut self, words: impl IntoIterator<Item = u64>) {
+        self.area.extend(words.into_iter().map(AtomicU64::new));
+    }
+
+    /// Adds a key with one version.
+    pub(super) fn push(&mut self, key: &[u8], version: Version, stale: u32) {
+        let record = At(self.area.len() as u32);
+        let is_long = key.len() > INLINE_KEY;
+        let links = Links {
+            older: None,
+            key_at: record.0 + RECORD as u32,
+            key_len: if is_long { LONG } else { key.len() as u64 },
+        };
+        self.push_words(version.words(stale));
+        self.push_words([links.word()]);
+        if is_long {
+            self.push_words([self.long_keys.len() as u64]);
+            self.long_keys.push(Bytes::copy_from_slice(key));
+        } else {
+            self.push_words(words_of(key));
+        }
+        let cell = cell(fingerprint(key), record);
+        self.cells.push(AtomicU64::new(cell));
+    }
+
+    fn push_record(&mut self, leaf: &Leaf, newest: At, print: u32, positions: &Positions) {
+        let at = At(self.area.len() as u32);
+        let links = leaf.links(newest);
+        let mut kept = Links {
+            older: None,
+            key_at: at.0 + RECORD as u32,
+            key_len: links.key_len,
+        };
+        // The key goes behind its newest record, the older versions behind the key.
+        let older: Vec<Version> = leaf.seen(newest, positions).collect();
+        let words = stored_key_words(links.key_len);
+        let after_key = kept.key_at + words as u32;
+        kept.older = (!older.is_empty()).then_some(At(after_key));
+        self.push_words(leaf.version(newest).words(leaf.stale(newest)));
+        self.push_words([kept.word()]);
+        if links.key_len == LONG {
+            self.push_words([self.long_keys.len() as u64]);
+            self.long_keys.push(leaf.long_key(links.key_at));
+        } else {
+            self.push_words((0..words).map(|word| leaf.word(links.key_at + word as u32)));
+        }
+        for (nth, version) in older.iter().enumerate() {
+            let next = after_key + ((nth + 1) * RECORD) as u32;
+            kept.older = (nth + 1 < older.len()).then_some(At(next));
+            self.push_words(version.words(0));
+            self.push_words([kept.word()]);
+        }
+        self.cells.push(AtomicU64::new(cell(print, at)));
+    }
+
+    /// The leaf.
+    pub(super) fn finish(mut self) -> Leaf {
+        let (count, used) = (self.cells.len(), self.area.len());
+        let words = used + self.room_words;
+        assert!(words < 1 << POSITION_BITS, "a leaf of {words} words");
+        self.cells
+            .resize_with(LEAF_MAX.min(count + self.room), AtomicU64::default);
+        self.area.resize_with(words, AtomicU64::default);
+        Leaf {
+            count: AtomicU32::new(count as u32),
+            removed: AtomicU32::new(0),
+            used: AtomicU32::new(used as u32),
+            cells: self.cells.into(),
+            area: self.area.into(),
+            long_keys: ArcSwapOption::from(
+                (!self.long_keys.is_empty()).then(|| Arc::new(self.long_keys)),
+            ),
+        }
+    }
+}
