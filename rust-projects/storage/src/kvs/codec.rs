@@ -18,6 +18,14 @@ pub(crate) fn varint_len(value: u64) -> u64 {
     (u64::from(64 - (value | 1).leading_zeros())).div_ceil(7)
 }
 
+/// The first eight bytes of a key, as a number that compares as they do.
+pub(super) fn head(key: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let len = key.len().min(8);
+    head[..len].copy_from_slice(&key[..len]);
+    u64::from_be_bytes(head)
+}
+
 pub(super) fn put_bound(out: &mut Vec<u8>, bound: &Bound<Bytes>) {
     let (tag, key) = match bound {
         Bound::Unbounded => return out.push(0),

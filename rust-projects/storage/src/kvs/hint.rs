@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::BufMut;
 
-use super::codec::{Cursor, put_bound, put_varint};
+use super::codec::{Cursor, head, put_bound, put_varint};
 use super::format::{Change, Frame, Header};
 use super::index::Version;
 use super::segment::{self, Segment};
@@ -48,7 +48,8 @@ pub(super) struct HintRange {
 #[derive(Debug)]
 pub(super) struct HintBuilder<'a> {
     header: Header,
-    records: Vec<HintRecord<'a>>,
+    /// With the head of the key, which decides most comparisons when they are sorted.
+    records: Vec<(u64, HintRecord<'a>)>,
     ranges: Vec<HintRange>,
     seq: Seq,
 }
@@ -73,11 +74,11 @@ impl<'a> HintBuilder<'a> {
             match placed.record.change {
                 Change::Put { key, value } => {
                     let version = Version::put(seq, segment, offset, value.len() as u32);
-                    self.records.push(HintRecord { key, version });
+                    self.records.push((head(key), HintRecord { key, version }));
                 }
                 Change::Delete { key } => {
                     let version = Version::tombstone(seq, segment, offset);
-                    self.records.push(HintRecord { key, version });
+                    self.records.push((head(key), HintRecord { key, version }));
                 }
                 Change::DeleteRange { range } => {
                     let record_len = 1 + range.encoded_len();
@@ -95,8 +96,12 @@ impl<'a> HintBuilder<'a> {
 
     /// The hint of the segment's first `covered` bytes.
     pub(super) fn finish(mut self, covered: u64) -> Vec<u8> {
-        self.records.sort_by(|a, b| {
-            (a.key, a.version.seq, a.version.offset).cmp(&(b.key, b.version.seq, b.version.offset))
+        self.records.sort_by(|(a_head, a), (b_head, b)| {
+            let rest = || {
+                let [a, b] = [a, b].map(|one| (one.key, one.version.seq, one.version.offset));
+                a.cmp(&b)
+            };
+            a_head.cmp(b_head).then_with(rest)
         });
         let mut out = Vec::with_capacity(HEAD_LEN + self.records.len() * 40);
         out.put_slice(MAGIC);
@@ -113,7 +118,7 @@ impl<'a> HintBuilder<'a> {
             put_bound(&mut out, &range.range.start);
             put_bound(&mut out, &range.range.end);
         }
-        for HintRecord { key, version } in &self.records {
+        for (_, HintRecord { key, version }) in &self.records {
             out.push(if version.is_put() { PUT } else { TOMBSTONE });
             put_varint(&mut out, version.seq);
             put_varint(&mut out, u64::from(version.offset));

@@ -241,6 +241,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use proptest::prelude::*;
 
@@ -408,6 +409,44 @@ mod tests {
         for (key, seq) in model {
             assert_eq!(index.get(&key, || Seq::MAX).unwrap().seq, seq);
         }
+    }
+
+    #[test]
+    fn readers_beside_the_writer_see_all_that_was_published_before() {
+        const KEYS: u64 = 1000;
+        const SEQS: u64 = 60_000;
+        let index = Index::default();
+        let published = AtomicU64::new(0);
+        let newest_at = |key: u64, seq: u64| seq - (seq + KEYS - key) % KEYS;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for seq in 1..=SEQS {
+                    put(&index, &(seq % KEYS).to_be_bytes(), seq);
+                    published.store(seq, Ordering::Release);
+                }
+            });
+            for reader in 0..2u64 {
+                let (index, published) = (&index, &published);
+                scope.spawn(move || {
+                    let mut key = reader;
+                    let mut seen = 0;
+                    while seen < SEQS {
+                        seen = published.load(Ordering::Acquire);
+                        key = (key * 5 + 7) % KEYS;
+                        let found = index.get(&key.to_be_bytes(), || Seq::MAX);
+                        let found = found.map_or(0, |version| version.seq);
+                        let expected = newest_at(key, seen.max(KEYS));
+                        assert!(
+                            found >= expected || expected > seen,
+                            "{key}: {found} of {seen}"
+                        );
+                        if key == 0 && seen >= KEYS {
+                            assert_eq!(all_forward(index).len() as u64, KEYS);
+                        }
+                    }
+                });
+            }
+        });
     }
 
     proptest! {

@@ -6,27 +6,23 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::leaf::Leaf;
+use crate::kvs::codec::head;
+
+const PREFIX_MAX: usize = 28;
 
 /// The lower bounds of a node's children in order, except for the first child's: that one stands for "everything
 /// below".
 ///
-/// What all bounds begin with is looked at once; of the rest, the first eight bytes of each stand together as numbers,
+/// What all bounds begin with, at most [`PREFIX_MAX`] bytes of it, is looked at once; of the rest, the first eight bytes of each stand together as numbers,
 /// so that a search touches few cache lines and seldom the bounds themselves (Graefe and Larson, B-tree indexes and CPU
 /// caches, ICDE 2001).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Bounds {
+    prefix: [u8; PREFIX_MAX],
     prefix_len: u32,
     heads: Box<[u64]>,
     /// Where each bound ends, as little-endian `u32`, and then the bounds.
     bytes: Box<[u8]>,
-}
-
-/// The first eight bytes, as a number that compares as they do.
-fn head(bytes: &[u8]) -> u64 {
-    let mut head = [0; 8];
-    let len = bytes.len().min(8);
-    head[..len].copy_from_slice(&bytes[..len]);
-    u64::from_be_bytes(head)
 }
 
 fn common_prefix(one: &[u8], other: &[u8]) -> usize {
@@ -51,13 +47,10 @@ impl Bounds {
             return 0;
         }
         let prefix_len = self.prefix_len as usize;
-        if prefix_len > 0 {
-            let prefix = &self.get(0)[..prefix_len];
-            match key[..key.len().min(prefix_len)].cmp(prefix) {
-                Ordering::Less => return 0,
-                Ordering::Greater => return len,
-                Ordering::Equal => {}
-            }
+        match key[..key.len().min(prefix_len)].cmp(&self.prefix[..prefix_len]) {
+            Ordering::Less => return 0,
+            Ordering::Greater => return len,
+            Ordering::Equal => {}
         }
         let head = head(&key[prefix_len..]);
         let sure = self.heads.partition_point(|&other| other < head);
@@ -90,8 +83,12 @@ impl<'a> FromIterator<&'a [u8]> for Bounds {
         };
         let prefix_len = match ends.len() {
             0 => 0,
-            len => common_prefix(at(0), at(len - 1)),
+            len => common_prefix(at(0), at(len - 1)).min(PREFIX_MAX),
         };
+        let mut prefix = [0; PREFIX_MAX];
+        if prefix_len > 0 {
+            prefix[..prefix_len].copy_from_slice(&at(0)[..prefix_len]);
+        }
         let heads = (0..ends.len())
             .map(|nth| head(&at(nth)[prefix_len..]))
             .collect();
@@ -99,6 +96,7 @@ impl<'a> FromIterator<&'a [u8]> for Bounds {
         bytes.extend(ends.iter().flat_map(|end| end.to_le_bytes()));
         bytes.extend_from_slice(&packed);
         Self {
+            prefix,
             prefix_len: prefix_len as u32,
             heads,
             bytes: bytes.into(),
