@@ -106,20 +106,38 @@ impl Limits {
                     continue;
                 }
             };
-            if key > self.key_bytes {
-                return Err(Error::KeyTooLarge {
-                    len: key,
-                    max: self.key_bytes,
-                });
-            }
-            if value > self.value_bytes {
-                return Err(Error::ValueTooLarge {
-                    len: value,
-                    max: self.value_bytes,
-                });
-            }
+            self.check_pair(key, value)?;
             total = total.saturating_add(key + value);
         }
+        self.check_total(total)
+    }
+
+    /// As [`Limits::check`] for a batch that puts one pair of these lengths.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn check_put(&self, key: usize, value: usize) -> Result<()> {
+        self.check_pair(key, value)?;
+        self.check_total(key + value)
+    }
+
+    fn check_pair(&self, key: usize, value: usize) -> Result<()> {
+        if key > self.key_bytes {
+            return Err(Error::KeyTooLarge {
+                len: key,
+                max: self.key_bytes,
+            });
+        }
+        if value > self.value_bytes {
+            return Err(Error::ValueTooLarge {
+                len: value,
+                max: self.value_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_total(&self, total: usize) -> Result<()> {
         match total > self.batch_bytes {
             true => Err(Error::BatchTooLarge {
                 len: total,
@@ -152,6 +170,16 @@ pub trait Engine: Reader + Send + Sync + 'static {
     /// The limits' errors and [`crate::Error::DiskFull`] leave the engine as it was; [`crate::Error::Poisoned`] and
     /// I/O errors mean that the outcome is known only after a reopen.
     fn write(&self, batch: &Batch) -> Result<()>;
+
+    /// Sets `key` to `value`: [`Engine::write`] of a batch that does just this, where the engine can without making one.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.put(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        self.write(&batch)
+    }
 }
 
 /// Views that later writes do not change.

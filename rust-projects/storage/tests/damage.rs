@@ -615,6 +615,23 @@ fn a_hint_from_an_earlier_close_is_written_anew_once_its_segment_is_sealed_again
 }
 
 #[test]
+fn segments_of_long_keys_are_read_at_the_next_open_instead_of_having_a_hint() {
+    for (key_len, hinted) in [(1024, true), (1025, false)] {
+        let fs = FaultFs::new();
+        let engine = open(&fs).unwrap();
+        for last in 0..5 {
+            let key = [&vec![b'k'; key_len - 1][..], &[last]].concat();
+            engine.put(&key, b"v").unwrap();
+        }
+        let before = pairs(&engine);
+        engine.close().unwrap();
+        let engine = open(&fs).unwrap();
+        assert_eq!(engine.recovery().hinted > 0, hinted, "{key_len}");
+        assert_eq!(pairs(&engine), before);
+    }
+}
+
+#[test]
 fn a_block_that_the_disk_cannot_read_loses_its_batches_and_no_others() {
     let fs = FaultFs::new();
     let roomy = Options {

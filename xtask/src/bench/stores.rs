@@ -133,13 +133,12 @@ impl Store for Kvs {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        if !self.buffered {
+            return Ok(self.engine.put(key, value)?);
+        }
         let mut batch = Batch::new();
         batch.put(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-        if self.buffered {
-            self.engine.submit(&batch)?;
-        } else {
-            self.engine.write(&batch)?;
-        }
+        self.engine.submit(&batch)?;
         Ok(())
     }
 

@@ -10,35 +10,70 @@ use super::index::Version;
 use super::pending::{Pending, PendingFrame};
 use super::read::{Scan, Step};
 use super::shared::{RangeDeletion, Shared, Writer, put_len, tombstone_len};
-use crate::{Batch, Direction, KeyRange, Op, Seq};
+use crate::{Batch, Direction, KeyRange, Limits, Op, Result, Seq};
+
+/// What is written at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work<'a> {
+    /// One pair.
+    Put { key: &'a [u8], value: &'a [u8] },
+    /// Any changes.
+    Batch(&'a Batch),
+}
+
+impl Work<'_> {
+    pub(super) fn check(self, limits: &Limits) -> Result<()> {
+        match self {
+            Self::Put { key, value } => limits.check_put(key.len(), value.len()),
+            Self::Batch(batch) => limits.check(batch),
+        }
+    }
+
+    /// Whether it puts anything.
+    pub(super) fn grows(self) -> bool {
+        match self {
+            Self::Put { .. } => true,
+            Self::Batch(batch) => batch.ops().iter().any(|op| matches!(op, Op::Put { .. })),
+        }
+    }
+
+    /// No frame of it is longer, in bytes.
+    pub(super) fn frame_bound(self) -> u64 {
+        // Tag, two lengths of at most five bytes each, checksum.
+        const RECORD: usize = 1 + 2 * 5 + CHECK_LEN;
+        let records: usize = match self {
+            Self::Put { key, value } => RECORD + key.len() + value.len(),
+            Self::Batch(batch) => batch
+                .ops()
+                .iter()
+                .map(|op| match op {
+                    Op::Put { key, value } => RECORD + key.len() + value.len(),
+                    Op::Delete { key } => RECORD + key.len(),
+                    Op::DeleteRange { range } => RECORD + range.encoded_len() as usize,
+                })
+                .sum(),
+        };
+        (FRAME_LEN + records) as u64
+    }
+}
 
 impl Shared {
-    /// Gives `batch` the next position, puts it in the queue of the committer and shows it to [`Shared::applied`].
-    pub(super) fn apply(&self, writer: &mut Writer, batch: &Batch) -> Seq {
+    /// Gives `work` the next position, puts it in the queue of the committer and shows it to [`Shared::applied`].
+    pub(super) fn apply(&self, writer: &mut Writer, work: Work<'_>) -> Seq {
         let seq = self.applied() + 1;
-        let buffer = Vec::with_capacity(frame_bound(batch) as usize);
+        let mut buffer = std::mem::take(&mut writer.spare);
+        buffer.clear();
+        buffer.reserve(work.frame_bound() as usize);
         let frame = FrameWriter::new(buffer, FrameKind::Batch);
-        let ranges = batch
-            .ops()
-            .iter()
-            .any(|op| matches!(op, Op::DeleteRange { .. }));
         let mut step = ApplyStep {
             shared: self,
             writer,
             seq,
             frame,
         };
-        for (at, op) in batch.ops().iter().enumerate() {
-            // What a later range deletion of the batch removes is not written at all. So of two records with one
-            // sequence number the point record is the later one, wherever compaction puts them.
-            if ranges && removed_later(&batch.ops()[at + 1..], op) {
-                continue;
-            }
-            match op {
-                Op::Put { key, value } => step.put(key, value),
-                Op::Delete { key } => step.delete(key),
-                Op::DeleteRange { range } => step.delete_range(range),
-            }
+        match work {
+            Work::Put { key, value } => step.put(key, value),
+            Work::Batch(batch) => step.batch(batch),
         }
         let ApplyStep { writer, frame, .. } = step;
         if frame.count() == 0 {
@@ -89,7 +124,24 @@ impl ApplyStep<'_> {
             .fetch_add(len as i64, Ordering::Relaxed);
     }
 
-    fn put(&mut self, key: &Bytes, value: &Bytes) {
+    fn batch(&mut self, batch: &Batch) {
+        let ops = batch.ops();
+        let ranges = ops.iter().any(|op| matches!(op, Op::DeleteRange { .. }));
+        for (at, op) in ops.iter().enumerate() {
+            // What a later range deletion of the batch removes is not written at all. So of two records with one
+            // sequence number the point record is the later one, wherever compaction puts them.
+            if ranges && removed_later(&ops[at + 1..], op) {
+                continue;
+            }
+            match op {
+                Op::Put { key, value } => self.put(key, value),
+                Op::Delete { key } => self.delete(key),
+                Op::DeleteRange { range } => self.delete_range(range),
+            }
+        }
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) {
         let offset = self.push(Change::Put { key, value });
         let version = Version::put(
             self.seq,
@@ -101,7 +153,7 @@ impl ApplyStep<'_> {
         self.set(key, version);
     }
 
-    fn delete(&mut self, key: &Bytes) {
+    fn delete(&mut self, key: &[u8]) {
         let there = self
             .shared
             .index
@@ -172,16 +224,4 @@ fn removed_later(later: &[Op], op: &Op) -> bool {
     later
         .iter()
         .any(|op| matches!(op, Op::DeleteRange { range } if range.contains(key)))
-}
-
-/// No frame of `batch` is longer, in bytes.
-pub(super) fn frame_bound(batch: &Batch) -> u64 {
-    // Tag, two lengths of at most five bytes each, checksum.
-    const RECORD: usize = 1 + 2 * 5 + CHECK_LEN;
-    let ops = batch.ops().iter().map(|op| match op {
-        Op::Put { key, value } => RECORD + key.len() + value.len(),
-        Op::Delete { key } => RECORD + key.len(),
-        Op::DeleteRange { range } => RECORD + range.encoded_len() as usize,
-    });
-    (FRAME_LEN + ops.sum::<usize>()) as u64
 }

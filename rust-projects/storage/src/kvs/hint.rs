@@ -44,6 +44,9 @@ pub(super) struct HintRange {
     pub(super) range: KeyRange,
 }
 
+/// Segments whose keys have more bytes than this on average get no hint.
+const BULKY_KEY: usize = 1024;
+
 /// Collects the records of a segment.
 #[derive(Debug)]
 pub(super) struct HintBuilder<'a> {
@@ -92,6 +95,16 @@ impl<'a> HintBuilder<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the keys are so long that writing them a second time costs more than a hint saves.
+    fn is_bulky(&self) -> bool {
+        let keys: usize = self
+            .records
+            .iter()
+            .map(|(_, record)| record.key.len())
+            .sum();
+        keys > self.records.len() * BULKY_KEY
     }
 
     /// The hint of the segment's first `covered` bytes.
@@ -267,7 +280,7 @@ pub fn decode_any(mut bytes: Vec<u8>) -> Option<(usize, usize)> {
     Some((hint.records().count(), hint.ranges.len()))
 }
 
-/// Reads a sealed segment back, checks all of it, and writes its hint.
+/// Reads a sealed segment back, checks all of it, and writes its hint if that is worth it.
 pub(super) fn write_hint(files: &dyn FileSystem, segment: &Segment) -> Result<()> {
     let bytes = segment.read_all()?;
     let mut builder = HintBuilder::new(segment.header);
@@ -276,6 +289,9 @@ pub(super) fn write_hint(files: &dyn FileSystem, segment: &Segment) -> Result<()
     });
     if let Some(damage) = scan.damage {
         return Err(Error::corrupt(&segment.path, damage.offset, damage.what));
+    }
+    if builder.is_bulky() {
+        return Ok(());
     }
     let path = hint_path(&segment.path);
     let temporary = path.with_extension("tmp");

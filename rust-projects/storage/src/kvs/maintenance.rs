@@ -12,61 +12,70 @@ use crate::{Error, Result, SyncPolicy};
 /// How often the background thread looks for work.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Stops the background thread.
+/// Calls the background thread.
 #[derive(Debug, Default)]
-pub(super) struct Stop {
-    asked: AtomicBool,
+pub(super) struct Signal {
+    stop: AtomicBool,
+    behind: AtomicBool,
     mutex: Mutex<()>,
     changed: Condvar,
 }
 
-impl Stop {
-    fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+impl Signal {
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
     }
 
-    fn ask(&self) {
-        let _guard = lock(&self.mutex);
-        self.asked.store(true, Ordering::Release);
-        self.changed.notify_all();
+    fn raise(&self, flag: &AtomicBool) {
+        // Most calls find that the last one was not answered yet.
+        if !flag.load(Ordering::Acquire) {
+            let _guard = lock(&self.mutex);
+            flag.store(true, Ordering::Release);
+            self.changed.notify_all();
+        }
     }
 
-    /// Waits for `time` or until asked to stop; `false` when asked.
-    fn sleep(&self, time: Duration) -> bool {
+    /// Asks for a sync.
+    pub(super) fn write_behind(&self) {
+        self.raise(&self.behind);
+    }
+
+    /// Waits for `time`, or less if there is something to do.
+    fn wait(&self, time: Duration) {
+        let is_idle = || !self.is_stopping() && !self.behind.load(Ordering::Acquire);
         let guard = lock(&self.mutex);
         let _guard = self
             .changed
-            .wait_timeout_while(guard, time, |()| !self.is_asked())
+            .wait_timeout_while(guard, time, |()| is_idle())
             .unwrap_or_else(PoisonError::into_inner);
-        !self.is_asked()
     }
 }
 
 /// The background thread of an engine.
 #[derive(Debug)]
 pub(super) struct Background {
-    stop: Arc<Stop>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
     pub(super) fn start(shared: &Arc<Shared>) -> Result<Self> {
-        let stop = Arc::new(Stop::default());
         let thread = std::thread::Builder::new()
             .name("kvs-maintenance".into())
             .spawn({
-                let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
-                move || run(&shared, &stop)
+                let shared = Arc::clone(shared);
+                move || run(&shared)
             })
             .map_err(|source| Error::io("start a thread for", &shared.dir, source))?;
         Ok(Self {
-            stop,
+            shared: Arc::clone(shared),
             thread: Some(thread),
         })
     }
 
     pub(super) fn stop(&mut self) {
-        self.stop.ask();
+        let signal = &self.shared.signal;
+        signal.raise(&signal.stop);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was already reported by the panic hook.
             let _ = thread.join();
@@ -74,13 +83,13 @@ impl Background {
     }
 }
 
-fn run(shared: &Shared, stop: &Stop) {
+fn run(shared: &Shared) {
     let mut synced = Instant::now();
     let tick = match shared.options.sync {
         SyncPolicy::Interval(interval) => interval.min(TICK),
         SyncPolicy::Always | SyncPolicy::Never => TICK,
     };
-    while stop.sleep(tick) {
+    while shared.pause(tick) {
         if let SyncPolicy::Interval(interval) = shared.options.sync
             && synced.elapsed() >= interval
         {
@@ -90,7 +99,6 @@ fn run(shared: &Shared, stop: &Stop) {
         }
         let pace = Pacer {
             shared,
-            stop,
             began: Instant::now(),
             bytes: std::cell::Cell::new(0),
         };
@@ -103,7 +111,6 @@ fn run(shared: &Shared, stop: &Stop) {
 /// Keeps compaction below its rate.
 struct Pacer<'a> {
     shared: &'a Shared,
-    stop: &'a Stop,
     began: Instant,
     bytes: std::cell::Cell<u64>,
 }
@@ -115,9 +122,9 @@ impl Pacer<'_> {
         let due = Duration::from_secs_f64(self.bytes.get() as f64 / rate as f64);
         let ahead = due.saturating_sub(self.began.elapsed());
         if ahead < Duration::from_millis(2) || self.is_urgent() {
-            return !self.stop.is_asked();
+            return !self.shared.signal.is_stopping();
         }
-        self.stop.sleep(ahead)
+        self.shared.pause(ahead)
     }
 
     /// Garbage grows faster than the rate removes it.
@@ -131,6 +138,23 @@ impl Pacer<'_> {
 }
 
 impl Shared {
+    /// Waits for `time` and syncs meanwhile when asked to; `false` when the thread is to stop.
+    fn pause(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            self.signal.wait(left);
+            if self.signal.is_stopping() {
+                return false;
+            }
+            if self.signal.behind.swap(false, Ordering::AcqRel) {
+                self.sync_behind();
+            } else if left.is_zero() || Instant::now() >= until {
+                return true;
+            }
+        }
+    }
+
     /// Does what is due: hints for sealed segments, compaction until there is little garbage, the reserve.
     pub(super) fn maintain(&self, pace: super::compaction::Pace<'_>) -> Result<()> {
         let _ = self.reserve.take();
@@ -156,5 +180,37 @@ impl Shared {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::file::fault::FaultFs;
+    use crate::kvs::{LogEngine, Options};
+    use crate::{Durability, Engine};
+
+    #[test]
+    fn the_disk_begins_to_write_before_anybody_asks_for_a_sync() {
+        let options = Options {
+            files: Arc::new(FaultFs::new()),
+            ..Options::default().with_sync(SyncPolicy::Never)
+        };
+        let engine = LogEngine::open(Path::new("/data"), options).unwrap();
+        let value = vec![7; 1 << 20];
+        for number in 0..7u8 {
+            engine.put(&[number], &value).unwrap();
+        }
+        assert_eq!(engine.stats().syncs, 0);
+        engine.put(b"one more", &value).unwrap();
+        engine.put(b"and one", &value).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while engine.stats().syncs == 0 {
+            assert!(Instant::now() < deadline, "nothing was synced");
+            std::thread::yield_now();
+        }
+        assert_eq!(engine.acknowledged(), engine.applied());
     }
 }

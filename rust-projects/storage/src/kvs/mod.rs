@@ -73,9 +73,10 @@ pub use verify::{
     Finding, FindingKind, HintState, Progress, Report, SegmentReport, verify, verify_with,
 };
 
+use self::apply::Work;
 use self::cache::Cache;
 use self::hint::{hint_path, write_hint};
-use self::maintenance::Background;
+use self::maintenance::{Background, Signal};
 use self::pending::Ring;
 use self::read::{Position, View};
 use self::recovery::{Recovered, recover};
@@ -232,12 +233,14 @@ fn share(
             pending_bytes: 0,
             ranges: recovered.ranges,
             next_range,
+            spare: Vec::new(),
         }),
         committer: Mutex::new(Committer {
             last: None,
             buffer: Vec::new(),
         }),
         group: Group::default(),
+        signal: Signal::default(),
         rotation: Mutex::new(()),
         housekeeping: Mutex::new(()),
         waiting_tombstones: Mutex::new(Vec::new()),
@@ -363,7 +366,14 @@ impl Engine for LogEngine {
     }
 
     fn write(&self, batch: &Batch) -> Result<()> {
-        self.shared.write(batch)
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.shared.write(Work::Batch(batch)),
+        }
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.shared.write(Work::Put { key, value })
     }
 }
 
@@ -387,7 +397,7 @@ impl Durability for LogEngine {
         if batch.is_empty() {
             return Ok(self.shared.applied());
         }
-        self.shared.submit(batch)
+        self.shared.submit(Work::Batch(batch))
     }
 
     fn latest(&self) -> &dyn Reader {

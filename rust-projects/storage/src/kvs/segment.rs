@@ -104,6 +104,12 @@ impl Segment {
         self.len.load(Ordering::Acquire)
     }
 
+    /// Bytes in the file that may not be durable.
+    pub(super) fn unsynced(&self) -> u64 {
+        self.size()
+            .saturating_sub(self.synced.load(Ordering::Acquire))
+    }
+
     /// Bytes that compaction would free.
     pub(super) fn garbage(&self) -> u64 {
         let live = self.live.load(Ordering::Relaxed).max(0) as u64;

@@ -7,19 +7,26 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::apply::frame_bound;
+use super::apply::Work;
 use super::cache::Cache;
 use super::codec::varint_len;
 use super::format::{CHECK_LEN, Change, FRAME_LEN, HEADER_LEN};
 use super::index::{Index, Positions, Version};
+use super::maintenance::Signal;
 use super::options::{Options, Recovery};
 use super::pending::{Pending, PendingFrame, Ring};
 use super::reserve::Reserve;
 use super::segment::{Segment, SegmentSet};
 use super::snapshot::Registry;
 use crate::file::DirLock;
-use crate::{Batch, Error, Op, Result, Seq, SyncPolicy};
+use crate::{Error, Result, Seq, SyncPolicy};
 
+/// Frames from this length on are worth keeping their memory for: it comes from the operating system, page by page.
+const SPARE_FROM: usize = 16 << 10;
+/// But not more than this.
+const SPARE_MOST: usize = 1 << 20;
+/// Under the weaker policies the disk begins to write after so many bytes, so that a later sync is short.
+const WRITE_BEHIND: u64 = 8 << 20;
 /// Most bytes that may wait for the committer before a writer commits them itself.
 const PENDING_BYTES: usize = 8 << 20;
 
@@ -38,6 +45,8 @@ pub(super) struct Shared {
     pub(super) writer: Mutex<Writer>,
     pub(super) committer: Mutex<Committer>,
     pub(super) group: Group,
+    /// How the background thread is called.
+    pub(super) signal: Signal,
     /// Held by whoever creates the next segment.
     pub(super) rotation: Mutex<()>,
     /// Held by whoever replaces segments: compaction and checkpoints.
@@ -77,6 +86,8 @@ pub(super) struct Writer {
     pub(super) pending_bytes: usize,
     pub(super) ranges: BTreeMap<u32, RangeDeletion>,
     pub(super) next_range: u32,
+    /// The memory of a large frame that was written, for the next one.
+    pub(super) spare: Vec<u8>,
 }
 
 /// A range deletion whose record some key's tombstone still points at.
@@ -163,16 +174,16 @@ impl Shared {
         }
     }
 
-    /// Applies `batch` and returns its position, without waiting for the disk.
-    pub(super) fn submit(&self, batch: &Batch) -> Result<Seq> {
-        self.options.limits.check(batch)?;
-        let most = frame_bound(batch);
+    /// Applies `work` and returns its position, without waiting for the disk.
+    pub(super) fn submit(&self, work: Work<'_>) -> Result<Seq> {
+        work.check(&self.options.limits)?;
+        let most = work.frame_bound();
         loop {
             self.check_poison()?;
             let mut writer = lock(&self.writer);
             if writer.position + most + FRAME_LEN as u64 > writer.active.capacity {
                 drop(writer);
-                self.rotate(batch, most)?;
+                self.rotate(work, most)?;
                 continue;
             }
             let waiting = self.applied() - self.visible();
@@ -181,7 +192,7 @@ impl Shared {
                 self.commit(false)?;
                 continue;
             }
-            return Ok(self.apply(&mut writer, batch));
+            return Ok(self.apply(&mut writer, work));
         }
     }
 
@@ -202,17 +213,22 @@ impl Shared {
         });
         synced.map_err(|error| self.poison(&error))?;
         // Before `visible` moves on: from then on the writer may use the slots again.
-        for item in &pending {
-            if let Pending::Frame(frame) = item {
-                self.ring.clear(frame.seq);
-            }
-        }
+        let batches = pending.len() as u64;
+        let spare = self.clear_ring(pending);
         self.visible.store(target, Ordering::Release);
-        self.counters
-            .batches
-            .fetch_add(pending.len() as u64, Ordering::Relaxed);
+        self.counters.batches.fetch_add(batches, Ordering::Relaxed);
         let last = committer.last.clone();
         drop(committer);
+        if let Some(spare) = spare {
+            lock(&self.writer).spare = spare;
+        }
+        if !always
+            && last
+                .as_ref()
+                .is_some_and(|last| last.unsynced() >= WRITE_BEHIND)
+        {
+            self.signal.write_behind();
+        }
         // Nobody waits for a sync that the policy does not promise: it holds no lock.
         if let Some(segment) = last.filter(|_| force && !always) {
             self.sync_segment(&segment)
@@ -221,9 +237,39 @@ impl Shared {
         Ok(target)
     }
 
+    /// Takes written frames out of the ring; the memory of one, if it is worth keeping and nobody reads it.
+    fn clear_ring(&self, written: Vec<Pending>) -> Option<Vec<u8>> {
+        let mut spare = None;
+        for item in written {
+            let Pending::Frame(frame) = item else {
+                continue;
+            };
+            self.ring.clear(frame.seq);
+            if (SPARE_FROM..=SPARE_MOST).contains(&frame.bytes.len())
+                && let Some(frame) = Arc::into_inner(frame)
+                && let Ok(mut bytes) = frame.bytes.try_into_mut()
+            {
+                bytes.clear();
+                spare = Some(Vec::from(bytes));
+            }
+        }
+        spare
+    }
+
+    /// Syncs what the weaker policies have not synced yet.
+    pub(super) fn sync_behind(&self) {
+        let last = lock(&self.committer).last.clone();
+        if let Some(segment) = last {
+            // A failure poisons the engine, and that is how callers learn of it.
+            let _ = self
+                .sync_segment(&segment)
+                .map_err(|error| self.poison(&error));
+        }
+    }
+
     /// Syncs a segment that has unsynced bytes.
     fn sync_segment(&self, segment: &Segment) -> Result<()> {
-        if segment.synced.load(Ordering::Acquire) < segment.size() {
+        if segment.unsynced() > 0 {
             segment.sync()?;
             self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         }
@@ -278,12 +324,9 @@ impl Shared {
         Ok(run)
     }
 
-    /// Applies `batch` and waits until it is as durable as the policy promises.
-    pub(super) fn write(&self, batch: &Batch) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let seq = self.submit(batch)?;
+    /// Applies `work` and waits until it is as durable as the policy promises.
+    pub(super) fn write(&self, work: Work<'_>) -> Result<()> {
+        let seq = self.submit(work)?;
         self.wait_for(seq)
     }
 
@@ -313,7 +356,7 @@ impl Shared {
     }
 
     /// Makes a segment with room for `needed` bytes the active one.
-    fn rotate(&self, batch: &Batch, needed: u64) -> Result<()> {
+    fn rotate(&self, work: Work<'_>, needed: u64) -> Result<()> {
         let _rotation = lock(&self.rotation);
         let wanted = needed + (HEADER_LEN + 2 * FRAME_LEN) as u64;
         {
@@ -322,10 +365,9 @@ impl Shared {
                 return Ok(());
             }
         }
-        let grows = batch.ops().iter().any(|op| matches!(op, Op::Put { .. }));
         let capacity = wanted.max(self.options.segment_bytes);
         let (files, entropy) = (&*self.options.files, self.options.entropy);
-        let segment = self.reserve.create_with(grows, || {
+        let segment = self.reserve.create_with(work.grows(), || {
             let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
             Segment::create_log(files, &self.dir, id, entropy, capacity)
         })?;
