@@ -22,7 +22,7 @@ fn options(fs: &FaultFs) -> Options {
         files: Arc::new(fs.clone()),
         entropy: 7,
         background: false,
-        cache_bytes: 4 << 10,
+        cache_bytes: 16 << 10,
         segment_bytes: 600,
         reserve_bytes: 0,
         ..Options::default()

@@ -28,7 +28,7 @@ fn options(disk: &FaultFs) -> Options {
         segment_bytes: 1500,
         reserve_bytes: 1024,
         garbage_percent: 20,
-        cache_bytes: 4 << 10,
+        cache_bytes: 16 << 10,
         background: false,
         files: Arc::new(disk.clone()),
         entropy: 42,

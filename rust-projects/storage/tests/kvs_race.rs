@@ -23,6 +23,7 @@ fn options() -> Options {
         segment_bytes: 16 << 10,
         reserve_bytes: 0,
         garbage_percent: 20,
+        cache_bytes: 16 << 10,
         ..Options::default()
     }
 }

@@ -98,7 +98,7 @@ fn open(disk: &FaultFs, policy: SyncPolicy) -> LogEngine {
         reserve_bytes: 4096,
         garbage_percent: 20,
         background: false,
-        cache_bytes: 4 << 10,
+        cache_bytes: 16 << 10,
         files: Arc::new(disk.clone()),
         entropy: 1,
         ..Options::default()

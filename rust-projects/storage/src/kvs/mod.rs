@@ -8,13 +8,14 @@
 //!
 //! # What it guarantees
 //!
-//! Everything the traits of this crate promise. Point reads take no lock and see whole batches only; compaction holds
-//! no lock across I/O; a crash at any file operation loses nothing acknowledged and shows no half of a batch.
+//! Everything the traits of this crate promise. Point reads see whole batches only, and take no lock unless they add to
+//! the cache; compaction holds no lock across I/O; a crash at any file operation loses nothing acknowledged and shows no
+//! half of a batch.
 //!
 //! # What it does not
 //!
 //! Every key lives in memory, at about 50 bytes beyond the key (measured: `docs/benchmarks.md`); for key sets larger than memory use
-//! [`crate::FjallEngine`]. Values longer than some hundred bytes are cached by the operating system only.
+//! [`crate::FjallEngine`]. Values longer than 16 KiB are cached by the operating system only.
 //!
 //! # How it works
 //!
@@ -23,7 +24,7 @@
 //!                                                               | commit (one at a time): write, fdatasync,
 //!  readers <-- visible (acknowledged) <-------------------------+ visible = applied when it began
 //!     |
-//!     +-- index (key -> seq, segment, offset) --> ring of pending frames, else the segment's file
+//!     +-- index (key -> seq, segment, offset) --> ring of pending frames, else cached blocks, else the file
 //! ```
 //!
 //! | file | what it holds |

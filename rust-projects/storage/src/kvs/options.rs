@@ -20,7 +20,8 @@ pub struct Options {
     pub garbage_percent: u64,
     /// Compaction reads and writes at most so many bytes a second while garbage is below twice its share.
     pub compaction_bytes_per_second: u64,
-    /// Memory for small values read lately, in bytes; 0 for none.
+    /// Memory for blocks of segments read lately, in bytes; 0 for none. A working set that fits is read from the files
+    /// once. Values longer than 16 KiB are not kept. The tables of the blocks are not counted: 0.2 % of the data.
     pub cache_bytes: usize,
     /// Whether a background thread syncs, compacts and writes hint files; without it call
     /// [`super::LogEngine::maintain`].

@@ -27,16 +27,14 @@ impl Shared {
 
     /// The value of `version`, or `None` when its segment is gone because compaction moved the record.
     fn fetch(&self, key: &[u8], version: &Version) -> Result<Option<Bytes>> {
-        if let Some(value) = self.cache.get(version) {
-            return Ok(Some(value));
-        }
-        if let Some(value) = self.ring.read_value(version) {
+        // What is acknowledged is in its file.
+        if version.seq > self.visible()
+            && let Some(value) = self.ring.read_value(version)
+        {
             return Ok(Some(value));
         }
         let read = self.segments.with(version.segment, |segment| {
-            let value = segment.read_value(key, version)?;
-            self.cache.put(version, &value);
-            Ok(value)
+            self.cache.read_value(segment, key, version)
         });
         read.transpose()
     }

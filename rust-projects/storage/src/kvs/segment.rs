@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::cache::Blocks;
 use super::format::{
     self, CHECK_LEN, FRAME_LEN, Frame, FrameError, FrameKind, HEADER_LEN, Header, SegmentKind,
 };
@@ -37,6 +38,8 @@ pub(super) struct Segment {
     pub(super) hinted: AtomicBool,
     /// The oldest snapshot for which compaction kept superseded records here.
     pub(super) pinned_by: Mutex<Option<Seq>>,
+    /// Its blocks in the cache, from the first read through it on.
+    blocks: OnceLock<Arc<Blocks>>,
 }
 
 impl Segment {
@@ -92,11 +95,18 @@ impl Segment {
             sealed: AtomicBool::new(false),
             hinted: AtomicBool::new(false),
             pinned_by: Mutex::new(None),
+            blocks: OnceLock::new(),
         }
     }
 
     pub(super) fn id(&self) -> u32 {
         self.header.id
+    }
+
+    /// Where the cache keeps blocks of this file.
+    pub(super) fn blocks(&self) -> &Arc<Blocks> {
+        self.blocks
+            .get_or_init(|| Arc::new(Blocks::new(self.capacity.max(self.size()))))
     }
 
     /// Bytes in the file.
@@ -128,7 +138,10 @@ impl Segment {
         self.sealed.load(Ordering::Acquire)
     }
 
+    /// Appends frames: `offset` is where the segment ends. What was written is never written again, which is what makes
+    /// it safe to cache.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        debug_assert_eq!(offset, self.size(), "a segment only grows");
         // A segment that was closed cleanly takes more frames after its footer.
         self.sealed.store(false, Ordering::Release);
         self.file.write_all_at(bytes, offset)?;
@@ -180,8 +193,7 @@ impl Segment {
     }
 
     fn check_value(&self, key: &[u8], bytes: &[u8], offset: u64) -> Result<()> {
-        let (value, check) = bytes.split_at(bytes.len() - CHECK_LEN);
-        if format::value_check(key, value).to_le_bytes() == *check {
+        if value_matches(key, bytes) {
             return Ok(());
         }
         let what = format!(
@@ -202,14 +214,21 @@ impl Segment {
         Ok(bytes)
     }
 
-    /// Cuts the file to `len` bytes, durably.
+    /// Cuts the file to `len` bytes, durably: before anyone reads values.
     pub(super) fn cut(&self, len: u64) -> Result<()> {
+        debug_assert!(self.blocks.get().is_none(), "it may be cached already");
         self.file.set_len(len)?;
         self.file.sync_data()?;
         self.len.store(len, Ordering::Release);
         self.synced.store(len, Ordering::Release);
         Ok(())
     }
+}
+
+/// Whether `bytes`, a value of `key` and its checksum, belong together.
+pub(super) fn value_matches(key: &[u8], bytes: &[u8]) -> bool {
+    let (value, check) = bytes.split_at(bytes.len() - CHECK_LEN);
+    format::value_check(key, value).to_le_bytes() == *check
 }
 
 /// The bytes of a footer at `offset`.
