@@ -132,8 +132,7 @@ impl Pacer<'_> {
         let all = self.shared.segments.all();
         let size: u64 = all.iter().map(|segment| segment.size()).sum();
         let garbage: u64 = all.iter().map(|segment| segment.garbage()).sum();
-        !self.shared.reserve.is_held()
-            || garbage * 100 > size * (2 * self.shared.options.garbage_percent).min(90)
+        !self.shared.reserve.is_held() || garbage * 2 > size
     }
 }
 
