@@ -386,7 +386,7 @@ impl Checkpoint for FjallEngine {
     fn checkpoint(&self, dir: &Path) -> Result<()> {
         let fail = |source| Error::io("checkpoint into", dir, source);
         RealFs.create_dir_all(dir)?;
-        if std::fs::read_dir(dir).map_err(fail)?.next().is_some() {
+        if !RealFs.is_empty(dir)? {
             return Err(fail(std::io::ErrorKind::DirectoryNotEmpty.into()));
         }
         let view = View::latest(&self.latest.0);

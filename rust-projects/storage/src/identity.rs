@@ -87,7 +87,12 @@ impl Identity {
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some("keyproof"), Some(engine), Some(format), None) => Ok(Some(Self {
                 engine: engine.parse().map_err(|_| corrupt())?,
-                format: format.parse().map_err(|_| corrupt())?,
+                // Formats are counted from 1.
+                format: format
+                    .parse()
+                    .ok()
+                    .filter(|format| *format > 0)
+                    .ok_or_else(corrupt)?,
             })),
             _ => Err(corrupt()),
         }

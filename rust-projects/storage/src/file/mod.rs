@@ -92,6 +92,14 @@ pub trait FileSystem: Send + Sync + fmt::Debug + 'static {
     /// I/O errors.
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>>;
 
+    /// Whether `dir` holds nothing, not even a directory.
+    ///
+    /// # Errors
+    /// I/O errors.
+    fn is_empty(&self, dir: &Path) -> Result<bool> {
+        Ok(self.list(dir)?.is_empty())
+    }
+
     /// Renames a file, replacing the target.
     ///
     /// # Errors

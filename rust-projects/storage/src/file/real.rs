@@ -124,6 +124,11 @@ impl FileSystem for RealFs {
         Ok(paths)
     }
 
+    fn is_empty(&self, dir: &Path) -> Result<bool> {
+        let mut entries = fs::read_dir(dir).map_err(|source| Error::io("list", dir, source))?;
+        Ok(entries.next().is_none())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         fs::rename(from, to).map_err(|source| Error::io("rename", from, source))
     }

@@ -17,7 +17,7 @@ impl Shared {
     pub(super) fn checkpoint(&self, dir: &Path) -> Result<()> {
         let files = &*self.options.files;
         files.create_dir_all(dir)?;
-        if !files.list(dir)?.is_empty() {
+        if !files.is_empty(dir)? {
             let source = std::io::Error::from(std::io::ErrorKind::DirectoryNotEmpty);
             return Err(Error::io("checkpoint into", dir, source));
         }

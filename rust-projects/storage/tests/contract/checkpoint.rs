@@ -75,6 +75,10 @@ where
     fs::write(target.path().join("photo"), "").unwrap();
     assert!(engine.checkpoint(target.path()).is_err());
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 1);
+    let target = tempfile::tempdir().unwrap();
+    fs::create_dir(target.path().join("photos")).unwrap();
+    assert!(engine.checkpoint(target.path()).is_err());
+    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 1);
     assert!(engine.checkpoint(dir.path()).is_err());
     put(&engine, b"b", b"2");
     assert_eq!(all(&engine).len(), 2);
