@@ -12,6 +12,9 @@
 //! place in the record, again one word. Nothing else that a reader can reach ever changes; when cells or area are full,
 //! the leaf is replaced by a tidier one, and who still holds the old one finds there what it held.
 
+mod build;
+mod sorted;
+
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,6 +22,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
+pub(super) use self::build::LeafBuilder;
 use super::version::{Entry, Positions, Version};
 use crate::Seq;
 
@@ -365,209 +369,5 @@ fn stored_key_words(len: u64) -> usize {
     match len {
         LONG => 1,
         len => len.div_ceil(8) as usize,
-    }
-}
-
-/// The keys of a leaf in order.
-#[derive(Debug)]
-pub(super) struct Sorted<'a> {
-    leaf: &'a Leaf,
-    records: [(At, u32); LEAF_MAX],
-    len: usize,
-}
-
-impl Leaf {
-    pub(super) fn sorted(&self) -> Sorted<'_> {
-        let mut keyed = [(0, 0, At(0)); LEAF_MAX];
-        let mut len = 0;
-        let count = self.count.load(Ordering::Acquire) as usize;
-        for cell in &self.cells[..count] {
-            let cell = cell.load(Ordering::Acquire);
-            let record = At(cell as u32);
-            if record.0 != 0 {
-                keyed[len] = (self.key_head(record), (cell >> 32) as u32, record);
-                len += 1;
-            }
-        }
-        // Nearly in order already: a tidied leaf is, and few keys were added since.
-        keyed[..len].sort_by(|(head, _, record), (other, _, other_record)| {
-            head.cmp(other)
-                .then_with(|| self.compare_keys(*record, *other_record))
-        });
-        let mut records = [(At(0), 0); LEAF_MAX];
-        for (to, (_, print, record)) in records.iter_mut().zip(&keyed[..len]) {
-            *to = (*record, *print);
-        }
-        Sorted {
-            leaf: self,
-            records,
-            len,
-        }
-    }
-
-    /// The first bytes of a key, as a number that compares as they do.
-    fn key_head(&self, record: At) -> u64 {
-        let links = self.links(record);
-        match links.key_len {
-            0 => 0,
-            LONG => words_of(&self.long_key(links.key_at)).next().unwrap_or(0),
-            _ => self.word(links.key_at),
-        }
-    }
-}
-
-impl Sorted<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(super) fn records(&self) -> impl Iterator<Item = At> + '_ {
-        self.records[..self.len].iter().map(|&(record, _)| record)
-    }
-
-    pub(super) fn key(&self, at: usize) -> Vec<u8> {
-        let mut key = Vec::new();
-        self.leaf.copy_key(self.records[at].0, &mut key);
-        key
-    }
-
-    /// Whether some key has older versions.
-    pub(super) fn has_chains(&self) -> bool {
-        self.records()
-            .any(|record| self.leaf.links(record).older.is_some())
-    }
-
-    /// Words that the keys `from..to` take with their newest records.
-    pub(super) fn words(&self, from: usize, to: usize) -> usize {
-        self.records[from..to]
-            .iter()
-            .map(|(record, _)| RECORD + stored_key_words(self.leaf.links(*record).key_len))
-            .sum()
-    }
-
-    /// A tidy leaf with the keys `from..to` and of their versions those that somebody at `positions` can see.
-    pub(super) fn leaf(&self, from: usize, to: usize, positions: &Positions) -> Leaf {
-        let mut leaf = LeafBuilder::new(to - from, self.words(from, to), ROOM);
-        self.copy_to(from, to, &mut leaf, positions);
-        leaf.finish()
-    }
-
-    /// Both leaves in one, this one's keys being the smaller ones.
-    pub(super) fn joined(&self, right: &Self, positions: &Positions) -> Leaf {
-        let words = self.words(0, self.len) + right.words(0, right.len);
-        let mut leaf = LeafBuilder::new(self.len + right.len, words, ROOM);
-        self.copy_to(0, self.len, &mut leaf, positions);
-        right.copy_to(0, right.len, &mut leaf, positions);
-        leaf.finish()
-    }
-
-    fn copy_to(&self, from: usize, to: usize, leaf: &mut LeafBuilder, positions: &Positions) {
-        for &(record, print) in &self.records[from..to] {
-            leaf.push_record(self.leaf, record, print, positions);
-        }
-    }
-}
-
-/// Builds a leaf key by key.
-#[derive(Debug)]
-pub(super) struct LeafBuilder {
-    cells: Vec<AtomicU64>,
-    area: Vec<AtomicU64>,
-    long_keys: Vec<Bytes>,
-    room: usize,
-    room_words: usize,
-}
-
-impl LeafBuilder {
-    /// For about `keys` keys that take `words` words, and room for more of the kind.
-    pub(super) fn new(keys: usize, words: usize, room: usize) -> Self {
-        // A leaf full of old versions is copied less often.
-        let usual = words.div_ceil(keys.max(1)) * room;
-        let room_words = usual.max(words / 8).max(record_words(INLINE_KEY));
-        let mut builder = Self {
-            cells: Vec::with_capacity(keys + room),
-            // Place 0 means none.
-            area: Vec::with_capacity(1 + words + room_words),
-            long_keys: Vec::new(),
-            room,
-            room_words,
-        };
-        builder.push_words([0]);
-        builder
-    }
-
-    fn push_words(&mut self, words: impl IntoIterator<Item = u64>) {
-        self.area.extend(words.into_iter().map(AtomicU64::new));
-    }
-
-    /// Adds a key with one version.
-    pub(super) fn push(&mut self, key: &[u8], version: Version, stale: u32) {
-        let record = At(self.area.len() as u32);
-        let is_long = key.len() > INLINE_KEY;
-        let links = Links {
-            older: None,
-            key_at: record.0 + RECORD as u32,
-            key_len: if is_long { LONG } else { key.len() as u64 },
-        };
-        self.push_words(version.words(stale));
-        self.push_words([links.word()]);
-        if is_long {
-            self.push_words([self.long_keys.len() as u64]);
-            self.long_keys.push(Bytes::copy_from_slice(key));
-        } else {
-            self.push_words(words_of(key));
-        }
-        let cell = cell(fingerprint(key), record);
-        self.cells.push(AtomicU64::new(cell));
-    }
-
-    fn push_record(&mut self, leaf: &Leaf, newest: At, print: u32, positions: &Positions) {
-        let at = At(self.area.len() as u32);
-        let links = leaf.links(newest);
-        let mut kept = Links {
-            older: None,
-            key_at: at.0 + RECORD as u32,
-            key_len: links.key_len,
-        };
-        // The key goes behind its newest record, the older versions behind the key.
-        let older: Vec<Version> = leaf.seen(newest, positions).collect();
-        let words = stored_key_words(links.key_len);
-        let after_key = kept.key_at + words as u32;
-        kept.older = (!older.is_empty()).then_some(At(after_key));
-        self.push_words(leaf.version(newest).words(leaf.stale(newest)));
-        self.push_words([kept.word()]);
-        if links.key_len == LONG {
-            self.push_words([self.long_keys.len() as u64]);
-            self.long_keys.push(leaf.long_key(links.key_at));
-        } else {
-            self.push_words((0..words).map(|word| leaf.word(links.key_at + word as u32)));
-        }
-        for (nth, version) in older.iter().enumerate() {
-            let next = after_key + ((nth + 1) * RECORD) as u32;
-            kept.older = (nth + 1 < older.len()).then_some(At(next));
-            self.push_words(version.words(0));
-            self.push_words([kept.word()]);
-        }
-        self.cells.push(AtomicU64::new(cell(print, at)));
-    }
-
-    /// The leaf.
-    pub(super) fn finish(mut self) -> Leaf {
-        let (count, used) = (self.cells.len(), self.area.len());
-        let words = used + self.room_words;
-        assert!(words < 1 << POSITION_BITS, "a leaf of {words} words");
-        self.cells
-            .resize_with(LEAF_MAX.min(count + self.room), AtomicU64::default);
-        self.area.resize_with(words, AtomicU64::default);
-        Leaf {
-            count: AtomicU32::new(count as u32),
-            removed: AtomicU32::new(0),
-            used: AtomicU32::new(used as u32),
-            cells: self.cells.into(),
-            area: self.area.into(),
-            long_keys: ArcSwapOption::from(
-                (!self.long_keys.is_empty()).then(|| Arc::new(self.long_keys)),
-            ),
-        }
     }
 }

@@ -1,0 +1,111 @@
+//! A leaf's keys in order: for scans, and for the tidy leaf or the two that replace a full one.
+
+use std::sync::atomic::Ordering;
+
+use super::super::version::Positions;
+use super::{At, LEAF_MAX, LONG, Leaf, LeafBuilder, RECORD, ROOM, stored_key_words, words_of};
+
+/// The keys of a leaf in order.
+#[derive(Debug)]
+pub(in crate::kvs::index) struct Sorted<'a> {
+    leaf: &'a Leaf,
+    records: [(At, u32); LEAF_MAX],
+    len: usize,
+}
+
+impl Leaf {
+    pub(in crate::kvs::index) fn sorted(&self) -> Sorted<'_> {
+        let mut keyed = [(0, 0, At(0)); LEAF_MAX];
+        let mut len = 0;
+        let count = self.count.load(Ordering::Acquire) as usize;
+        for cell in &self.cells[..count] {
+            let cell = cell.load(Ordering::Acquire);
+            let record = At(cell as u32);
+            if record.0 != 0 {
+                keyed[len] = (self.key_head(record), (cell >> 32) as u32, record);
+                len += 1;
+            }
+        }
+        // Nearly in order already: a tidied leaf is, and few keys were added since.
+        keyed[..len].sort_by(|(head, _, record), (other, _, other_record)| {
+            head.cmp(other)
+                .then_with(|| self.compare_keys(*record, *other_record))
+        });
+        let mut records = [(At(0), 0); LEAF_MAX];
+        for (to, (_, print, record)) in records.iter_mut().zip(&keyed[..len]) {
+            *to = (*record, *print);
+        }
+        Sorted {
+            leaf: self,
+            records,
+            len,
+        }
+    }
+
+    /// The first bytes of a key, as a number that compares as they do.
+    fn key_head(&self, record: At) -> u64 {
+        let links = self.links(record);
+        match links.key_len {
+            0 => 0,
+            LONG => words_of(&self.long_key(links.key_at)).next().unwrap_or(0),
+            _ => self.word(links.key_at),
+        }
+    }
+}
+
+impl Sorted<'_> {
+    pub(in crate::kvs::index) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(in crate::kvs::index) fn records(&self) -> impl Iterator<Item = At> + '_ {
+        self.records[..self.len].iter().map(|&(record, _)| record)
+    }
+
+    pub(in crate::kvs::index) fn key(&self, at: usize) -> Vec<u8> {
+        let mut key = Vec::new();
+        self.leaf.copy_key(self.records[at].0, &mut key);
+        key
+    }
+
+    /// Whether some key has older versions.
+    pub(in crate::kvs::index) fn has_chains(&self) -> bool {
+        self.records()
+            .any(|record| self.leaf.links(record).older.is_some())
+    }
+
+    /// Words that the keys `from..to` take with their newest records.
+    pub(in crate::kvs::index) fn words(&self, from: usize, to: usize) -> usize {
+        self.records[from..to]
+            .iter()
+            .map(|(record, _)| RECORD + stored_key_words(self.leaf.links(*record).key_len))
+            .sum()
+    }
+
+    /// A tidy leaf with the keys `from..to` and of their versions those that somebody at `positions` can see.
+    pub(in crate::kvs::index) fn leaf(
+        &self,
+        from: usize,
+        to: usize,
+        positions: &Positions,
+    ) -> Leaf {
+        let mut leaf = LeafBuilder::new(to - from, self.words(from, to), ROOM);
+        self.copy_to(from, to, &mut leaf, positions);
+        leaf.finish()
+    }
+
+    /// Both leaves in one, this one's keys being the smaller ones.
+    pub(in crate::kvs::index) fn joined(&self, right: &Self, positions: &Positions) -> Leaf {
+        let words = self.words(0, self.len) + right.words(0, right.len);
+        let mut leaf = LeafBuilder::new(self.len + right.len, words, ROOM);
+        self.copy_to(0, self.len, &mut leaf, positions);
+        right.copy_to(0, right.len, &mut leaf, positions);
+        leaf.finish()
+    }
+
+    fn copy_to(&self, from: usize, to: usize, leaf: &mut LeafBuilder, positions: &Positions) {
+        for &(record, print) in &self.records[from..to] {
+            leaf.push_record(self.leaf, record, print, positions);
+        }
+    }
+}
