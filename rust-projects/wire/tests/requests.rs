@@ -319,3 +319,36 @@ fn a_stream_ends_cleanly_only_between_requests() {
         assert_eq!(parser.is_between_requests(&buf), clean, "cut at {cut}");
     }
 }
+
+#[test]
+fn a_recycled_request_lends_its_memory_and_nothing_else() {
+    let mut parser = RequestParser::default();
+    let mut buf = BytesMut::from(&b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"[..]);
+    let first = parser.parse(&mut buf).unwrap().unwrap();
+    let memory = first.args.as_ptr();
+    parser.recycle(first);
+    buf.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+    let second = parser.parse(&mut buf).unwrap().unwrap();
+    assert_eq!(second.args, request(&[b"PING"]));
+    assert_eq!(second.args.as_ptr(), memory);
+
+    // A request on its way is left alone.
+    buf.extend_from_slice(b"*2\r\n$3\r\nGET\r\n$1\r\n");
+    assert_eq!(parser.parse(&mut buf), Ok(None));
+    parser.recycle(second);
+    buf.extend_from_slice(b"x\r\n");
+    let third = parser.parse(&mut buf).unwrap().unwrap();
+    assert_eq!(third.args, request(&[b"GET", b"x"]));
+}
+
+#[test]
+fn the_memory_of_many_arguments_is_not_kept() {
+    let mut parser = RequestParser::default();
+    let mut stream = Vec::new();
+    encode_request(&vec![b"arg"; 1000], &mut stream);
+    let many = parser.parse(&mut BytesMut::from(&stream[..]));
+    parser.recycle(many.unwrap().unwrap());
+    let mut buf = BytesMut::from(&b"PING\r\n"[..]);
+    let next = parser.parse(&mut buf).unwrap().unwrap();
+    assert!(next.args.capacity() < 1000);
+}
