@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use commands::{Decision, Session};
+use commands::Session;
 use storage::Seq;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,6 +21,7 @@ use tokio::time;
 use wire::{Limits, Reply, RequestParser};
 
 use super::Shared;
+use super::decider::Then;
 use super::stats::add;
 
 /// Requests decided under one lock at most.
@@ -142,16 +143,17 @@ impl Connection {
         let mut burst = shared.decider.burst();
         let mut decided = 0;
         loop {
-            let decision = burst.decide(&mut self.session, &request.args, &shared.host);
-            drop(request);
+            let then = burst.decide(
+                &mut self.session,
+                &request.args,
+                &shared.host,
+                &mut self.output,
+            );
+            self.parser.recycle(request);
             decided += 1;
-            match decision {
-                Decision::Reply(reply) => self.reply(&reply),
-                Decision::Close(reply) => {
-                    self.reply(&reply);
-                    next = Next::Close;
-                    break;
-                }
+            if then == Then::Close {
+                next = Next::Close;
+                break;
             }
             self.adjust_limits();
             if decided == BURST_REQUESTS || self.output.len() >= BURST_REPLY_BYTES {
@@ -167,7 +169,7 @@ impl Connection {
                 }
             }
         }
-        let position = burst.finish();
+        let position = burst.finish(&mut self.output);
         add(&shared.stats.requests, decided as u64);
         (position, next)
     }

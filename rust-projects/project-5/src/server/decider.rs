@@ -1,18 +1,19 @@
 //! Decides commands one after another, each against everything decided before it.
 //!
-//! One lock is held for a burst, the requests that one connection has at hand. Inside, each command that writes is
-//! submitted to the engine before the next is decided, so a decision needs to look nowhere else. Nothing here waits for
-//! a disk: the caller holds the replies back until [`Burst::finish`]'s position is acknowledged.
+//! One lock is held for a burst, the requests that one connection has at hand. Inside, what a command writes is
+//! submitted to the engine before another reads (`pending`), so a decision needs to look nowhere else. Nothing here waits
+//! for a disk: the caller holds the replies back until [`Burst::finish`]'s position is acknowledged.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use commands::{Context, Decision, Env, Host, ScanCursors, Session, WatchTable, keyspace};
-use storage::{Batch, Durability, Limits, Reader, Seq};
-use wire::Reply;
+use storage::{Batch, Durability, Limits, Seq};
 
 use super::committer::Committer;
+use super::pending::{Pending, View};
 
 /// Owner of everything decisions are made from.
 pub(crate) struct Decider {
@@ -27,6 +28,8 @@ struct State {
     cursors: ScanCursors,
     /// Effects of the command being decided; kept for its memory.
     batch: Batch,
+    /// Effects of earlier commands of the burst.
+    pending: RefCell<Pending>,
     /// The latest time a decision was made at.
     now_ms: u64,
 }
@@ -51,6 +54,7 @@ impl Decider {
                 watches: WatchTable::new(),
                 cursors: ScanCursors::new(now_ms),
                 batch: Batch::new(),
+                pending: RefCell::default(),
                 now_ms,
             }),
             engine,
@@ -63,6 +67,7 @@ impl Decider {
         let mut state = self.lock();
         // A clock that was set back must not revive what has expired.
         state.now_ms = state.now_ms.max(wall_clock_ms());
+        state.pending.get_mut().clear();
         Burst {
             decider: self,
             has_failed: self.committer.has_failed(),
@@ -81,6 +86,15 @@ impl Decider {
     }
 }
 
+/// What follows a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next request.
+    GoOn,
+    /// The end of the connection.
+    Close,
+}
+
 /// Decisions under one lock and at one time.
 pub(crate) struct Burst<'a> {
     decider: &'a Decider,
@@ -90,55 +104,49 @@ pub(crate) struct Burst<'a> {
 }
 
 impl Burst<'_> {
-    /// Decides one request and hands its effects to the engine.
+    /// Decides one request and appends its reply to `replies`, to which only this burst may have appended since its
+    /// first request. The reply is final after [`Burst::finish`].
     pub(crate) fn decide(
         &mut self,
         session: &mut Session,
         args: &[Bytes],
         host: &dyn Host,
-    ) -> Decision {
+        replies: &mut Vec<u8>,
+    ) -> Then {
         let state = &mut *self.state;
         state.batch.clear();
         let engine = &*self.decider.engine;
+        let view = View {
+            engine,
+            has_failed: self.has_failed,
+            pending: &state.pending,
+            host,
+        };
         let mut env = Env {
             context: Context {
-                reader: reader(engine, self.has_failed),
+                reader: &view,
                 now_ms: state.now_ms,
                 limits: self.decider.limits,
                 cursors: &state.cursors,
             },
             batch: &mut state.batch,
             watches: &mut state.watches,
-            host,
+            host: &view,
         };
-        let decision = match session.handle(args, &mut env) {
-            Ok(decision) => decision,
-            Err(error) => return Decision::Reply(error.to_reply()),
+        let (reply, then) = match session.handle(args, &mut env) {
+            Ok(Decision::Reply(reply)) => (reply, Then::GoOn),
+            Ok(Decision::Close(reply)) => (reply, Then::Close),
+            Err(error) => (error.to_reply(), Then::GoOn),
         };
-        if state.batch.is_empty() {
-            return decision;
+        let pending = state.pending.get_mut();
+        pending.correct(replies);
+        let start = replies.len();
+        reply.encode(session.protocol(), replies);
+        if !state.batch.is_empty() && pending.add(&mut state.batch, start..replies.len()) {
+            pending.submit(engine, self.has_failed);
+            pending.correct(replies);
         }
-        let submitted = engine.submit(&state.batch);
-        // Values are not kept until the next command.
-        state.batch.clear();
-        match submitted {
-            Ok(_) => decision,
-            Err(error) => Decision::Reply(self.refusal(&error)),
-        }
-    }
-
-    /// What to tell the client when the engine did not take a write.
-    fn refusal(&self, error: &storage::Error) -> Reply {
-        let code = match error {
-            storage::Error::DiskFull { .. } => "ERR disk full: ",
-            storage::Error::Poisoned { .. } if self.has_failed => "ERR ",
-            // It failed with this very write, and only a reopen tells whether the write is there.
-            storage::Error::Poisoned { .. }
-            | storage::Error::Io { .. }
-            | storage::Error::Backend { .. } => "UNKNOWN outcome: ",
-            _ => "ERR ",
-        };
-        Reply::error(format!("{code}{error}").replace(['\r', '\n'], " "))
+        then
     }
 
     /// Removes up to `limit` expired entries; whether there may be more, and how many keys went.
@@ -159,8 +167,12 @@ impl Burst<'_> {
         Ok((swept.entries >= limit, swept.keys))
     }
 
-    /// The position that must be acknowledged before any reply of this burst is sent.
-    pub(crate) fn finish(self) -> Seq {
+    /// Submits what is pending and completes `replies`. The position that must be acknowledged before any of them is
+    /// sent.
+    pub(crate) fn finish(mut self, replies: &mut Vec<u8>) -> Seq {
+        let pending = self.state.pending.get_mut();
+        pending.submit(&*self.decider.engine, self.has_failed);
+        pending.correct(replies);
         if self.has_failed {
             // Decided from acknowledged data only.
             0
@@ -168,10 +180,6 @@ impl Burst<'_> {
             self.decider.engine.applied()
         }
     }
-}
-
-fn reader(engine: &dyn Durability, has_failed: bool) -> &dyn Reader {
-    if has_failed { engine } else { engine.latest() }
 }
 
 pub(crate) fn wall_clock_ms() -> u64 {

@@ -10,6 +10,7 @@ mod decider;
 mod host;
 mod open;
 mod password;
+mod pending;
 mod resources;
 mod stats;
 #[cfg(test)]

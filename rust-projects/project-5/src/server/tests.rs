@@ -16,6 +16,8 @@ use wire::{Client, Reply};
 
 use super::*;
 
+mod bursts;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a reply is watched not to come.
 const QUIET: Duration = Duration::from_millis(100);
