@@ -4,14 +4,18 @@
 //! and its next commit covers everything decided meanwhile (group commit). Under the other policies a commit only hands
 //! bytes to the operating system, which is cheaper than waking a thread: the connection that needs it does it.
 //!
+//! Waking a task from a thread outside the runtime costs a system call. So the thread wakes one task, [`Committer::relay`],
+//! and that wakes all who wait, from inside.
+//!
 //! A failed commit is final. What was waiting for it is answered with [`OutcomeUnknown`], and nobody tries again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 
 use storage::{Durability, Seq, SyncPolicy};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// The commit that would have made a reply safe failed: after a restart what it speaks of may be there or not.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,17 +24,13 @@ pub(crate) struct OutcomeUnknown {
     cause: String,
 }
 
-/// How far durability has got.
-#[derive(Debug, Clone, Copy, Default)]
-struct Progress {
-    acknowledged: Seq,
-    failed: bool,
-}
-
 /// Shared by connections, which ask and wait, and the thread, which commits.
 pub(crate) struct Committer {
     engine: Arc<dyn Durability>,
-    progress: watch::Sender<Progress>,
+    /// Tells the relay that a commit has ended.
+    committed: Notify,
+    /// Tells those who wait for it.
+    progress: Notify,
     failed: AtomicBool,
     requested: AtomicBool,
     stopping: AtomicBool,
@@ -47,7 +47,8 @@ impl Committer {
         engine: Arc<dyn Durability>,
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
         let mut committer = Self {
-            progress: watch::Sender::default(),
+            committed: Notify::new(),
+            progress: Notify::new(),
             failed: AtomicBool::new(false),
             requested: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -88,29 +89,44 @@ impl Committer {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// Whether everything up to `position` is as durable as the policy promises.
+    pub(crate) fn has_acknowledged(&self, position: Seq) -> bool {
+        self.engine.acknowledged() >= position
+    }
+
     /// Waits until everything up to `position` is as durable as the policy promises.
     ///
     /// # Errors
     /// [`OutcomeUnknown`] when that will never be known.
     pub(crate) async fn wait(&self, position: Seq) -> Result<(), OutcomeUnknown> {
-        if self.engine.acknowledged() >= position {
-            return Ok(());
-        }
-        // Connections that have requests at hand decide theirs first, so that one commit covers them all.
-        tokio::task::yield_now().await;
-        if self.engine.acknowledged() >= position {
+        if self.has_acknowledged(position) {
             return Ok(());
         }
         if self.thread.is_none() {
             return self.commit();
         }
         self.request();
-        let mut progress = self.progress.subscribe();
-        let reached = progress
-            .wait_for(|progress| progress.acknowledged >= position || progress.failed)
-            .await
-            .is_ok_and(|progress| progress.acknowledged >= position);
-        if reached { Ok(()) } else { Err(self.unknown()) }
+        let mut progress = pin!(self.progress.notified());
+        loop {
+            // Before looking, or a commit that ends between the two would be missed.
+            progress.as_mut().enable();
+            if self.has_acknowledged(position) {
+                return Ok(());
+            }
+            if self.has_failed() {
+                return Err(self.unknown());
+            }
+            progress.as_mut().await;
+            progress.set(self.progress.notified());
+        }
+    }
+
+    /// Passes on the news of commits until the runtime ends; without it nobody who waits is woken.
+    pub(crate) async fn relay(self: Arc<Self>) {
+        loop {
+            self.committed.notified().await;
+            self.progress.notify_waiters();
+        }
     }
 
     /// Sees to it that what is applied becomes durable, without waiting for it.
@@ -156,24 +172,18 @@ impl Committer {
     }
 
     fn commit(&self) -> Result<(), OutcomeUnknown> {
-        match self.engine.commit() {
-            Ok(acknowledged) => {
-                if self.thread.is_some() {
-                    self.progress.send_modify(|progress| {
-                        progress.acknowledged = acknowledged.max(progress.acknowledged);
-                    });
-                }
-                Ok(())
-            }
-            Err(error) => Err(self.fail(&error)),
+        let committed = self.engine.commit();
+        let result = committed.map(drop).map_err(|error| self.fail(&error));
+        if self.thread.is_some() {
+            self.committed.notify_one();
         }
+        result
     }
 
     fn fail(&self, error: &storage::Error) -> OutcomeUnknown {
         if !self.failed.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "commit failed: no more writes until a restart, reads go on");
         }
-        self.progress.send_modify(|progress| progress.failed = true);
         self.unknown()
     }
 

@@ -30,6 +30,8 @@ const BURST_REQUESTS: usize = 1024;
 const BURST_REPLY_BYTES: usize = 1 << 20;
 /// Buffers up to this size stay with an idle connection.
 const IDLE_BUFFER_BYTES: usize = 4 << 10;
+/// Room made for one read at most, unless a large argument is on its way.
+const MAX_ROOM_BYTES: usize = 64 << 10;
 /// How long and how much is read after a refusal, so that closing does not destroy the reply on its way.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
@@ -56,6 +58,14 @@ enum Next {
     Refuse,
 }
 
+/// What became of the requests at hand.
+struct Decided {
+    requests: usize,
+    /// Must be acknowledged before the replies are sent.
+    position: Seq,
+    next: Next,
+}
+
 pub(crate) struct Connection {
     stream: TcpStream,
     shared: Arc<Shared>,
@@ -65,8 +75,7 @@ pub(crate) struct Connection {
     is_trusted: bool,
     input: BytesMut,
     output: Vec<u8>,
-    /// The last read filled the buffer, so the next gets a larger one.
-    wants_more: bool,
+    room: Room,
 }
 
 impl Connection {
@@ -84,7 +93,7 @@ impl Connection {
             is_trusted,
             input: BytesMut::new(),
             output: Vec::new(),
-            wants_more: false,
+            room: Room(IDLE_BUFFER_BYTES),
             shared,
         }
     }
@@ -103,9 +112,19 @@ impl Connection {
         mut stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), ConnectionError> {
         loop {
-            let (position, mut next) = self.burst();
+            let Decided {
+                requests,
+                position,
+                mut next,
+            } = self.burst();
             if !self.output.is_empty() {
-                if let Err(unknown) = self.shared.committer.wait(position).await {
+                let committer = &self.shared.committer;
+                // Connections that have requests at hand decide theirs first: one commit covers them all, and a client
+                // that pipelines on many connections is woken once for many replies.
+                if requests > 1 || !committer.has_acknowledged(position) {
+                    tokio::task::yield_now().await;
+                }
+                if let Err(unknown) = committer.wait(position).await {
                     // None of these replies may be sent: each may speak of what is lost.
                     self.output.clear();
                     self.reply(&Reply::error(unknown.to_string()));
@@ -130,18 +149,24 @@ impl Connection {
         }
     }
 
-    /// Decides the requests at hand and encodes their replies, which may be sent once the position is acknowledged.
-    fn burst(&mut self) -> (Seq, Next) {
-        let mut next = Next::Read;
+    /// Decides the requests at hand and encodes their replies.
+    fn burst(&mut self) -> Decided {
+        let mut decided = Decided {
+            requests: 0,
+            position: 0,
+            next: Next::Read,
+        };
         // Without a complete request there is no need for the lock.
         let mut request = match self.parser.parse(&mut self.input) {
             Ok(Some(request)) => request,
-            Ok(None) => return (0, next),
-            Err(error) => return (0, self.refuse(error)),
+            Ok(None) => return decided,
+            Err(error) => {
+                decided.next = self.refuse(error);
+                return decided;
+            }
         };
         let shared = Arc::clone(&self.shared);
         let mut burst = shared.decider.burst();
-        let mut decided = 0;
         loop {
             let then = burst.decide(
                 &mut self.session,
@@ -150,28 +175,28 @@ impl Connection {
                 &mut self.output,
             );
             self.parser.recycle(request);
-            decided += 1;
+            decided.requests += 1;
             if then == Then::Close {
-                next = Next::Close;
+                decided.next = Next::Close;
                 break;
             }
             self.adjust_limits();
-            if decided == BURST_REQUESTS || self.output.len() >= BURST_REPLY_BYTES {
-                next = Next::Decide;
+            if decided.requests == BURST_REQUESTS || self.output.len() >= BURST_REPLY_BYTES {
+                decided.next = Next::Decide;
                 break;
             }
             match self.parser.parse(&mut self.input) {
                 Ok(Some(following)) => request = following,
                 Ok(None) => break,
                 Err(error) => {
-                    next = self.refuse(error);
+                    decided.next = self.refuse(error);
                     break;
                 }
             }
         }
-        let position = burst.finish(&mut self.output);
-        add(&shared.stats.requests, decided as u64);
-        (position, next)
+        decided.position = burst.finish(&mut self.output);
+        add(&shared.stats.requests, decided.requests as u64);
+        decided
     }
 
     fn reply(&mut self, reply: &Reply) {
@@ -203,7 +228,7 @@ impl Connection {
             // Tried once at first: an idle connection must not hold a buffer while it waits.
             if let Poll::Ready(read) = poll_once(self.stream.read_buf(&mut self.input)).await {
                 let received = read?;
-                self.wants_more = received == room;
+                self.room.adapt(received, room);
                 add(&self.shared.stats.bytes_in, received as u64);
                 return Ok(received > 0);
             }
@@ -219,11 +244,9 @@ impl Connection {
     }
 
     fn make_room(&mut self) {
-        if self.input.is_empty() && !self.wants_more {
+        if self.input.is_empty() {
             // Takes back the memory of the requests before if they are gone, so it seldom allocates.
-            if self.input.capacity() < IDLE_BUFFER_BYTES / 4 {
-                self.input.reserve(IDLE_BUFFER_BYTES);
-            }
+            self.input.reserve(self.room.0);
         } else {
             self.parser.reserve(&mut self.input);
         }
@@ -231,7 +254,6 @@ impl Connection {
 
     /// Gives back what an idle connection does not need.
     fn shrink(&mut self) {
-        self.wants_more = false;
         if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_BYTES {
             self.input = BytesMut::new();
         }
@@ -281,6 +303,21 @@ impl Connection {
     }
 }
 
+/// Bytes of room to make for the next read of a client.
+#[derive(Debug, PartialEq, Eq)]
+struct Room(usize);
+
+impl Room {
+    /// More for a client whose bytes filled the room there was, less for one that left most of it empty.
+    fn adapt(&mut self, received: usize, room: usize) {
+        if received >= room {
+            self.0 = (self.0 * 2).min(MAX_ROOM_BYTES);
+        } else if received < self.0 / 4 {
+            self.0 = (self.0 / 2).max(IDLE_BUFFER_BYTES);
+        }
+    }
+}
+
 /// One try at `future`.
 async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
@@ -291,5 +328,27 @@ async fn timeout(after: Option<Duration>) {
     match after {
         Some(after) => time::sleep(after).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_follows_what_a_client_sends_within_bounds() {
+        let mut room = Room(IDLE_BUFFER_BYTES);
+        for _ in 0..10 {
+            let filled = room.0;
+            room.adapt(filled, filled);
+        }
+        assert_eq!(room, Room(MAX_ROOM_BYTES));
+        // Half full is left as it is.
+        room.adapt(MAX_ROOM_BYTES / 2, MAX_ROOM_BYTES);
+        assert_eq!(room, Room(MAX_ROOM_BYTES));
+        for _ in 0..10 {
+            room.adapt(100, room.0);
+        }
+        assert_eq!(room, Room(IDLE_BUFFER_BYTES));
     }
 }

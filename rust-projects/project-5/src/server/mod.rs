@@ -159,6 +159,7 @@ async fn serve(
         sync = config::sync_name(shared.host.engine.sync_policy()),
         "listening"
     );
+    tokio::spawn(Arc::clone(committer).relay());
     let expiry = tokio::spawn(expire(Arc::clone(&shared)));
     accept(&shared, listener, signalled(signals)).await;
     expiry.abort();

@@ -55,6 +55,7 @@ impl TestServer {
             runtime.block_on(async {
                 let (listener, addr) = listen("127.0.0.1:0".parse().unwrap()).unwrap();
                 let shared = share(config, opened, &committer, addr);
+                tokio::spawn(Arc::clone(&committer).relay());
                 sender.send(addr).unwrap();
                 let stop = async { drop(stopped.await) };
                 accept(&shared, listener, stop).await;
