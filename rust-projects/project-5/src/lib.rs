@@ -19,7 +19,7 @@
 //!
 //! ```text
 //!   connection task                      decider                         committer
-//!   read -> requests --- one burst --->  decide, submit, decide, ... --> commit (fdatasync)
+//!   read -> requests --- one burst --->  decide, decide, submit, ... --> commit (fdatasync)
 //!                        of replies <--  what it saw: position p             |
 //!   wait until acknowledged >= p   <-----------------------------------------'
 //!   write all replies at once
