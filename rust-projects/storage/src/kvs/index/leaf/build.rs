@@ -15,10 +15,10 @@ use super::{
 /// Builds a leaf key by key.
 #[derive(Debug)]
 pub(in crate::kvs::index) struct LeafBuilder {
-    cells: Vec<AtomicU64>,
+    cells: [AtomicU64; LEAF_MAX],
+    count: usize,
     area: Vec<AtomicU64>,
     long_keys: Vec<Bytes>,
-    room: usize,
     room_words: usize,
 }
 
@@ -29,11 +29,11 @@ impl LeafBuilder {
         let usual = words.div_ceil(keys.max(1)) * room;
         let room_words = usual.max(words / 8).max(record_words(INLINE_KEY));
         let mut builder = Self {
-            cells: Vec::with_capacity(keys + room),
+            cells: [const { AtomicU64::new(0) }; LEAF_MAX],
+            count: 0,
             // Place 0 means none.
             area: Vec::with_capacity(1 + words + room_words),
             long_keys: Vec::new(),
-            room,
             room_words,
         };
         builder.push_words([0]);
@@ -61,8 +61,12 @@ impl LeafBuilder {
         } else {
             self.push_words(words_of(key));
         }
-        let cell = cell(fingerprint(key), record);
-        self.cells.push(AtomicU64::new(cell));
+        self.push_cell(cell(fingerprint(key), record));
+    }
+
+    fn push_cell(&mut self, cell: u64) {
+        *self.cells[self.count].get_mut() = cell;
+        self.count += 1;
     }
 
     pub(super) fn push_record(
@@ -98,22 +102,20 @@ impl LeafBuilder {
             self.push_words(version.words(0));
             self.push_words([kept.word()]);
         }
-        self.cells.push(AtomicU64::new(cell(print, at)));
+        self.push_cell(cell(print, at));
     }
 
     /// The leaf.
     pub(in crate::kvs::index) fn finish(mut self) -> Leaf {
-        let (count, used) = (self.cells.len(), self.area.len());
+        let used = self.area.len();
         let words = used + self.room_words;
         assert!(words < 1 << POSITION_BITS, "a leaf of {words} words");
-        self.cells
-            .resize_with(LEAF_MAX.min(count + self.room), AtomicU64::default);
         self.area.resize_with(words, AtomicU64::default);
         Leaf {
-            count: AtomicU32::new(count as u32),
+            count: AtomicU32::new(self.count as u32),
             removed: AtomicU32::new(0),
             used: AtomicU32::new(used as u32),
-            cells: self.cells.into(),
+            cells: self.cells,
             area: self.area.into(),
             long_keys: ArcSwapOption::from(
                 (!self.long_keys.is_empty()).then(|| Arc::new(self.long_keys)),
