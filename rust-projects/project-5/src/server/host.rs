@@ -19,7 +19,7 @@ pub(crate) struct ServerHost {
     pub(crate) config: Config,
     pub(crate) port: u16,
     pub(crate) engine: Arc<dyn Durability>,
-    pub(crate) engine_stats: Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>,
+    pub(crate) engine_stats: Box<dyn Fn() -> Vec<(&'static str, String)> + Send + Sync>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) stats: Arc<Stats>,
 }
@@ -60,8 +60,7 @@ impl ServerHost {
         if let Some(cause) = self.engine.poisoned() {
             fields.push(("poisoned", cause.replace(['\r', '\n'], " ")));
         }
-        let stats = (self.engine_stats)();
-        fields.extend(stats.into_iter().map(|(name, n)| (name, n.to_string())));
+        fields.extend((self.engine_stats)());
         fields
     }
 

@@ -12,7 +12,7 @@ use storage::{
 /// An open engine, and what it tells about itself for INFO.
 pub(crate) struct OpenEngine {
     pub(crate) engine: Arc<dyn Durability>,
-    pub(crate) stats: Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>,
+    pub(crate) stats: Box<dyn Fn() -> Vec<(&'static str, String)> + Send + Sync>,
 }
 
 /// Opens `engine` in `dir`, or the engine whose data is there, or kvs.
@@ -67,8 +67,8 @@ fn report(recovery: &Recovery) {
 }
 
 /// The figures of the log engine under the names INFO has for them.
-fn figures(stats: &kvs::Stats) -> Vec<(&'static str, u64)> {
-    vec![
+fn figures(stats: &kvs::Stats) -> Vec<(&'static str, String)> {
+    let numbers = [
         ("syncs_total", stats.syncs),
         ("batches_total", stats.batches),
         ("stored_keys", stats.keys),
@@ -80,5 +80,33 @@ fn figures(stats: &kvs::Stats) -> Vec<(&'static str, u64)> {
         ("compacted_segments", stats.compacted_segments),
         ("compacted_bytes", stats.compacted_bytes),
         ("reserve_held", u64::from(stats.reserve_held)),
-    ]
+    ];
+    let numbers = numbers.map(|(name, n)| (name, n.to_string()));
+    // Compaction that cannot work goes on trying, and the disk fills meanwhile.
+    let failing = stats.maintenance_error.as_ref();
+    let failing = failing.map(|error| ("maintenance_error", error.replace(['\r', '\n'], " ")));
+    numbers.into_iter().chain(failing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_says_why_compaction_does_not_work_and_nothing_when_it_does() {
+        let names = |stats: &kvs::Stats| -> Vec<_> {
+            let figures = figures(stats);
+            figures
+                .into_iter()
+                .filter(|(name, _)| *name == "maintenance_error")
+                .collect()
+        };
+        assert_eq!(names(&kvs::Stats::default()), []);
+        let failing = kvs::Stats {
+            maintenance_error: Some("segment 3\r\nis damaged".into()),
+            ..kvs::Stats::default()
+        };
+        let expected = ("maintenance_error", "segment 3  is damaged".to_owned());
+        assert_eq!(names(&failing), [expected]);
+    }
 }
