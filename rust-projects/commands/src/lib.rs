@@ -25,7 +25,8 @@
 //!                                                                                    put e"time key" -> ""
 //! ```
 //!
-//! [`keyspace`] describes what is stored. `docs/commands.md` lists the commands and how they differ from Redis.
+//! [`keyspace`] describes what is stored, [`pairs`] how it looks outside. `docs/commands.md` lists the commands and how
+//! they differ from Redis.
 
 mod command;
 mod context;
@@ -38,6 +39,7 @@ pub mod keyspace;
 mod number;
 mod options;
 mod overlay;
+pub mod pairs;
 pub mod plain;
 mod scan;
 mod session;

@@ -4,7 +4,6 @@
 
 mod args;
 mod bench;
-mod pairs;
 mod transfer;
 
 use std::ffi::OsString;
@@ -18,7 +17,7 @@ use bytes::Bytes;
 use wire::{Client, Reply};
 
 pub use args::{Action, Args, BenchArgs};
-pub use pairs::{Pair, PairError};
+pub use commands::pairs::{Pair, PairError};
 
 use crate::server::{Password, PasswordError};
 

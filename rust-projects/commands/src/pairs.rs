@@ -1,10 +1,12 @@
-//! Pairs as JSON lines, the form of `import` and `export`.
+//! Pairs as JSON lines: the form of `kvs-client import` and `export` and of `kvs-admin dump`.
 //!
 //! ```text
 //! {"key":"greeting","value":"hello","expires_at_ms":1893456000000}
 //! {"key_base64":"/w==","value":"a key that is not UTF-8"}
 //! ```
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 /// A key and its value.
@@ -61,10 +63,22 @@ impl Pair {
         })
     }
 
-    /// The line, without its end.
+    /// The line, without its end: text where the bytes are text.
     pub fn to_json(&self) -> String {
-        let (key, key_base64) = text_or_base64(&self.key);
-        let (value, value_base64) = text_or_base64(&self.value);
+        self.line(|bytes| match str::from_utf8(bytes) {
+            Ok(text) => (Some(text.to_owned()), None),
+            Err(_) => in_base64(bytes),
+        })
+    }
+
+    /// The line, without its end, with key and value in base64 whatever they are.
+    pub fn to_base64_json(&self) -> String {
+        self.line(in_base64)
+    }
+
+    fn line(&self, form: impl Fn(&[u8]) -> (Option<String>, Option<String>)) -> String {
+        let (key, key_base64) = form(&self.key);
+        let (value, value_base64) = form(&self.value);
         let line = Line {
             key,
             key_base64,
@@ -76,6 +90,10 @@ impl Pair {
     }
 }
 
+fn in_base64(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    (None, Some(BASE64.encode(bytes)))
+}
+
 fn either(
     name: &'static str,
     text: Option<String>,
@@ -83,68 +101,9 @@ fn either(
 ) -> Result<Vec<u8>, PairError> {
     match (text, base64) {
         (Some(text), None) => Ok(text.into_bytes()),
-        (None, Some(base64)) => decode(base64.as_bytes()).ok_or(PairError::Base64(name)),
+        (None, Some(base64)) => BASE64.decode(base64).map_err(|_| PairError::Base64(name)),
         _ => Err(PairError::EitherOr(name)),
     }
-}
-
-fn text_or_base64(bytes: &[u8]) -> (Option<String>, Option<String>) {
-    match str::from_utf8(bytes) {
-        Ok(text) => (Some(text.to_owned()), None),
-        Err(_) => (None, Some(encode(bytes))),
-    }
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Base64 with padding (RFC 4648, section 4).
-fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            // One byte makes two digits, two make three.
-            if digit <= chunk.len() {
-                let index = bits >> (18 - 6 * digit) & 63;
-                text.push(char::from(ALPHABET[index as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
-/// Undoes [`encode`]; `None` for anything that it does not give.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-    if padding > 2 {
-        return None;
-    }
-    let digits = &text[..text.len() - padding];
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    for chunk in digits.chunks(4) {
-        let mut bits = 0;
-        for digit in 0..4 {
-            let value = match chunk.get(digit) {
-                Some(byte) => ALPHABET.iter().position(|known| known == byte)?,
-                None => 0,
-            };
-            bits = bits << 6 | u32::try_from(value).ok()?;
-        }
-        let [_, decoded @ ..] = bits.to_be_bytes();
-        let len = chunk.len() * 3 / 4;
-        // Bits beyond the last byte are zero, or two texts would mean the same bytes.
-        if decoded[len..].iter().any(|&byte| byte != 0) {
-            return None;
-        }
-        bytes.extend_from_slice(&decoded[..len]);
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -152,25 +111,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(encode(bytes.as_bytes()), text);
-            assert_eq!(decode(text.as_bytes()).unwrap(), bytes.as_bytes());
-        }
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(decode(encode(&all).as_bytes()).unwrap(), all);
+    fn base64_has_one_text_for_the_same_bytes() {
+        let value = |text: &str| {
+            Pair::from_json(format!(r#"{{"key":"k","value_base64":"{text}"}}"#).as_bytes())
+                .map(|pair| pair.value)
+        };
+        assert_eq!(value("Zm9vYg==").unwrap(), b"foob");
         for wrong in [
             "Z", "Zg", "Zg=", "Zh==", "Z===", "====", "Zg==Zg==", "Z g=", "Zm9=",
         ] {
-            assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");
+            assert!(value(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -189,6 +139,9 @@ mod tests {
             };
             let line = pair.to_json();
             assert!(!line.contains('\n'));
+            assert_eq!(Pair::from_json(line.as_bytes()).unwrap(), pair);
+            let line = pair.to_base64_json();
+            assert!(!line.contains(r#""key":"#) && !line.contains(r#""value":"#));
             assert_eq!(Pair::from_json(line.as_bytes()).unwrap(), pair);
         }
     }
