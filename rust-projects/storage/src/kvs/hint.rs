@@ -312,7 +312,11 @@ pub(super) fn write_hint(files: &dyn FileSystem, segment: &Segment) -> Result<()
     let path = hint_path(&segment.path);
     let temporary = path.with_extension("tmp");
     let file = files.create(&temporary)?;
-    file.write_all_at(&builder.finish(scan.end), 0)?;
+    let written = file.write_all_at(&builder.finish(scan.end), 0);
+    written.inspect_err(|_| {
+        // On a full disk the part that fitted is worth more to others.
+        let _ = files.remove(&temporary);
+    })?;
     // Not synced: a hint that did not reach the disk fails its checksum and is not used.
     files.rename(&temporary, &path)
 }

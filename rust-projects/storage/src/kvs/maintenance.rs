@@ -159,7 +159,10 @@ impl Shared {
         let _ = self.reserve.take();
         let waiting = std::mem::take(&mut *lock(&self.waiting_tombstones));
         self.retry_tombstones(&waiting);
-        self.write_hints()?;
+        // A hint can wait until there is space again.
+        if self.reserve.is_held() {
+            self.write_hints()?;
+        }
         while self.compact(pace)? {}
         Ok(())
     }
