@@ -110,7 +110,7 @@ impl Shared {
             .iter()
             .map(|victim| victim.live.load(Ordering::Relaxed).max(0) as u64);
         let capacity = live.sum();
-        self.reserve.create_with(false, |_| {
+        self.reserve.create_with(false, || {
             let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
             Output::create(
                 &self.options.files,

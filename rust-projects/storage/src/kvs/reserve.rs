@@ -60,54 +60,17 @@ impl Reserve {
         self.files.remove(&self.path())
     }
 
-    /// Runs `create`, which needs space. Only what `grows` the store leaves the reserve alone. `create` is told when it
-    /// runs on what was the reserve: it should then ask for less than that, as others may be faster to take some of it.
-    pub(super) fn create_with<T>(
-        &self,
-        grows: bool,
-        create: impl Fn(bool) -> Result<T>,
-    ) -> Result<T> {
+    /// Runs `create`, which needs space. Only what `grows` the store leaves the reserve alone.
+    pub(super) fn create_with<T>(&self, grows: bool, create: impl Fn() -> Result<T>) -> Result<T> {
         if grows {
             self.take()?;
         }
-        match create(false) {
+        match create() {
             Err(Error::DiskFull { .. }) if !grows && self.bytes > 0 && self.is_held() => {
                 self.give_up()?;
-                create(true)
+                create()
             }
             result => result,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::file::fault::FaultFs;
-
-    #[test]
-    fn a_delete_gets_by_on_a_part_of_the_reserve_when_others_take_the_rest() {
-        const RESERVE: u64 = 64 << 10;
-        let fs = FaultFs::new();
-        let files: Arc<dyn FileSystem> = Arc::new(fs.clone());
-        let reserve = Reserve::new(&files, Path::new("/"), RESERVE);
-        fs.set_capacity(Some(RESERVE));
-        reserve.take().unwrap();
-        let create = |tight: bool| {
-            let wanted = if tight { RESERVE / 2 } else { RESERVE };
-            if tight {
-                // Somebody else is faster.
-                let thief = files.create(Path::new("/thief"))?;
-                thief.allocate(RESERVE / 4)?;
-            }
-            files.create(Path::new("/segment"))?.allocate(wanted)
-        };
-        assert!(matches!(
-            reserve.create_with(true, create),
-            Err(Error::DiskFull { .. })
-        ));
-        assert!(reserve.is_held());
-        reserve.create_with(false, create).unwrap();
-        assert!(!reserve.is_held());
     }
 }

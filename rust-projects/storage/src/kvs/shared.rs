@@ -365,15 +365,9 @@ impl Shared {
                 return Ok(());
             }
         }
-        let segment_bytes = self.options.segment_bytes;
+        let capacity = wanted.max(self.options.segment_bytes);
         let (files, entropy) = (&*self.options.files, self.options.entropy);
-        let segment = self.reserve.create_with(work.grows(), |tight| {
-            let usual = if tight {
-                segment_bytes / 2
-            } else {
-                segment_bytes
-            };
-            let capacity = wanted.max(usual);
+        let segment = self.reserve.create_with(work.grows(), || {
             let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
             Segment::create_log(files, &self.dir, id, entropy, capacity)
         })?;
