@@ -93,6 +93,18 @@ impl Verdict {
 }
 
 impl Aim {
+    /// An aim that may be missed, of what `section` measured.
+    fn of(section: &Section, what: &str, unit: Unit, goal: Goal, measured: Option<Spread>) -> Self {
+        Self {
+            what: what.to_owned(),
+            unit,
+            goal,
+            least: None,
+            measured,
+            quick: section.quick,
+        }
+    }
+
     /// How it went.
     pub(crate) fn verdict(&self) -> Verdict {
         let Some(Spread { median, .. }) = self.measured else {
@@ -126,14 +138,7 @@ fn engine_aims(section: &Section) -> Vec<Aim> {
         let peers = [Name::Sled, Name::Redb, Name::Fjall].map(|peer| (peer.text(), figure));
         section.ratio((ours, figure), &peers)
     };
-    let aim = |what: &str, goal, measured| Aim {
-        what: what.to_owned(),
-        unit: Unit::Times,
-        goal,
-        least: None,
-        measured,
-        quick: section.quick,
-    };
+    let aim = |what, goal, measured| Aim::of(section, what, Unit::Times, goal, measured);
     vec![
         aim(
             "put in batches, against the best of sled, redb, fjall",
@@ -159,14 +164,7 @@ fn engine_aims(section: &Section) -> Vec<Aim> {
 }
 
 fn writer_aims(section: &Section) -> Vec<Aim> {
-    let aim = |what: &str, unit, goal, measured| Aim {
-        what: what.to_owned(),
-        unit,
-        goal,
-        least: None,
-        measured,
-        quick: section.quick,
-    };
+    let aim = |what: &str, unit, goal, measured| Aim::of(section, what, unit, goal, measured);
     vec![
         aim(
             "acknowledged writes per fdatasync, 64 writers",
@@ -184,14 +182,7 @@ fn writer_aims(section: &Section) -> Vec<Aim> {
 }
 
 fn open_aims(section: &Section) -> Vec<Aim> {
-    let aim = |what: &str, unit, goal, measured| Aim {
-        what: what.to_owned(),
-        unit,
-        goal,
-        least: None,
-        measured,
-        quick: section.quick,
-    };
+    let aim = |what: &str, unit, goal, measured| Aim::of(section, what, unit, goal, measured);
     let memory = |subject: &str| Aim {
         least: Some(Goal::AtMost(96.0)),
         ..aim(
@@ -244,13 +235,12 @@ fn server_aims(section: &Section) -> Vec<Aim> {
                     1 => String::new(),
                     depth => format!(" with -P {depth}"),
                 };
+                let what = format!("{command}{depth}, {} against {}", policy.kvs, policy.redis);
+                let measured = section.ratio((ours, &figure), &[(redis, &figure)]);
+                let goal = Goal::AtLeast(1.0);
                 aims.push(Aim {
-                    what: format!("{command}{depth}, {} against {}", policy.kvs, policy.redis),
-                    unit: Unit::Times,
-                    goal: Goal::AtLeast(1.0),
                     least: Some(Goal::AtLeast(0.8)),
-                    measured: section.ratio((ours, &figure), &[(redis, &figure)]),
-                    quick: section.quick,
+                    ..Aim::of(section, &what, Unit::Times, goal, measured)
                 });
             }
         }

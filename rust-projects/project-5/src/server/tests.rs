@@ -218,24 +218,27 @@ fn a_failed_sync_leaves_the_outcome_unknown_then_refuses_writes_and_goes_on_read
     }
 }
 
+/// Sets `key:0`, `key:1` and so on to `value` until the disk is full: how many were stored, and what the next one got.
+fn fill_disk(server: &TestServer, client: &mut Client<TcpStream>, value: &str) -> (i64, String) {
+    server
+        .disk
+        .set_capacity(Some(server.disk.used_bytes() + (40 << 10)));
+    for stored in 0..1000 {
+        match call(client, &format!("SET key:{stored} {value}")) {
+            Reply::Error(message) => return (stored, message.to_string()),
+            reply => assert_eq!(reply, Reply::OK),
+        }
+    }
+    panic!("the disk never fills up");
+}
+
 #[test]
 fn on_a_full_disk_writes_fail_clearly_and_reads_and_deletes_go_on() {
     for policy in [SyncPolicy::Always, SyncPolicy::Never] {
         let server = TestServer::start(policy);
         let mut client = server.client();
-        server
-            .disk
-            .set_capacity(Some(server.disk.used_bytes() + (40 << 10)));
         let value = "x".repeat(1000);
-        let mut stored = 0;
-        let message = loop {
-            match call(&mut client, &format!("SET key:{stored} {value}")) {
-                Reply::Error(message) => break message,
-                reply => assert_eq!(reply, Reply::OK),
-            }
-            stored += 1;
-            assert!(stored < 1000, "the disk never fills up");
-        };
+        let (stored, message) = fill_disk(&server, &mut client, &value);
         assert!(
             message.starts_with("ERR disk full: no space left"),
             "{message}"

@@ -2,8 +2,8 @@
 //!
 //! 1. *Copy*: each record of a victim is looked up in the index; those that some key still needs are appended to an
 //!    output file, which is synced and only then gets its name.
-//! 2. *Publish*: under the writer's lock, a slice at a time and without I/O, each copied version is replaced by
-//!    compare-and-swap: only if the key still has exactly that version at exactly that place.
+//! 2. *Publish*: under the writer's lock, a slice at a time and without I/O, each copied version gets its new place in the
+//!    index: only if the key still has exactly that version at exactly that place.
 //! 3. *Unlink*: the victims leave the set and the directory. Readers that hold one keep its open file.
 //! 4. *Settle*: only now, with the removal durable, do keys forget the stale records that went with the victims; a
 //!    tombstone that has none left to hide is dropped.

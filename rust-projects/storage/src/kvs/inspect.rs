@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::IDENTITY;
 use rustix::io::Errno;
 
+use super::IDENTITY;
 use super::format::{FrameKind, HEADER_LEN, Header, SegmentKind};
 use super::hint::{self, Hint, HintBuilder, hint_path};
 use super::recovery::tail_candidates;
@@ -85,7 +85,6 @@ pub(super) fn inspect(
 /// Whether the identity file is as it should be. Directories of others are errors.
 fn check_identity(files: &dyn FileSystem, dir: &Path, findings: &mut Vec<Finding>) -> Result<bool> {
     let what = match Identity::read(files, dir) {
-        Ok(Some(Identity { format: 0, .. })) => "there never was a format 0".to_owned(),
         Ok(Some(_)) => {
             IDENTITY.claim(files, dir)?;
             return Ok(true);

@@ -14,8 +14,8 @@
 //!
 //! # What it does not
 //!
-//! Every key lives in memory, at about 50 bytes beyond the key (measured: `docs/benchmarks.md`); for key sets larger than memory use
-//! [`crate::FjallEngine`]. Values longer than 16 KiB are cached by the operating system only.
+//! Every key lives in memory, at about 50 bytes beyond the key (measured: `docs/benchmarks.md`); for key sets larger than
+//! memory use [`crate::FjallEngine`]. Values longer than 16 KiB are cached by the operating system only.
 //!
 //! # How it works
 //!

@@ -16,8 +16,8 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// Registers a reader at the position that `position` gives. It is asked for under the lock, so that a writer
-    /// that computes the floor either sees this reader or computed a floor at or below its position.
+    /// Registers a reader at the position that `position` gives. It is asked for under the lock, so that whoever asks
+    /// for the floor or the positions either sees this reader or got an answer that keeps what it will read.
     pub(super) fn register(&self, position: impl FnOnce() -> Seq) -> Seq {
         let mut open = lock(&self.open);
         let seq = position();

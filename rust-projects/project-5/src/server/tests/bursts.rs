@@ -136,15 +136,8 @@ fn watch_notices_changes_within_its_burst_and_only_later_ones() {
 fn on_a_full_disk_each_command_of_a_burst_gets_its_own_reply() {
     let server = TestServer::start(SyncPolicy::Never);
     let mut client = server.client();
-    server
-        .disk
-        .set_capacity(Some(server.disk.used_bytes() + (40 << 10)));
     let value = "x".repeat(1000);
-    let mut stored = 0;
-    while call(&mut client, &format!("SET key:{stored} {value}")) == Reply::OK {
-        stored += 1;
-        assert!(stored < 1000, "the disk never fills up");
-    }
+    let (stored, _) = fill_disk(&server, &mut client, &value);
     let full = "-ERR disk full: no space left on the device of /data";
     let set = format!("SET new {value}");
     // The second SET and the PING are decided while the DEL is not yet submitted.
@@ -158,8 +151,7 @@ fn on_a_full_disk_each_command_of_a_burst_gets_its_own_reply() {
         let reply = replies.next().unwrap().unwrap();
         assert!(reply.starts_with(expected), "{reply} and not {expected}");
     }
-    let keys = i64::from(stored) - 2;
-    assert_eq!(call(&mut client, "DBSIZE"), Reply::Integer(keys));
+    assert_eq!(call(&mut client, "DBSIZE"), Reply::Integer(stored - 2));
 }
 
 #[test]
