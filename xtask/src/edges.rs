@@ -57,6 +57,11 @@ const TABLE: &[Row] = &[
         reason: "a milestone imports what it does not teach, and never another milestone",
     },
     Row {
+        name: "raft",
+        may_use: &[],
+        reason: "consensus knows neither storage nor what it agrees on",
+    },
+    Row {
         name: "kvs-admin",
         may_use: &["storage", "commands"],
         reason: "works on a data directory, not on a running server",
