@@ -108,7 +108,11 @@ impl Configuration {
     #[must_use]
     pub fn tally(&self, answers: &BTreeMap<NodeId, bool>) -> Tally {
         let of_half = |half: &BTreeSet<NodeId>| {
-            let count = |wanted| half.iter().filter(|node| answers.get(node) == Some(&wanted)).count();
+            let count = |wanted| {
+                half.iter()
+                    .filter(|node| answers.get(node) == Some(&wanted))
+                    .count()
+            };
             let majority = half.len() / 2 + 1;
             if count(true) >= majority {
                 Tally::Won
@@ -175,7 +179,11 @@ impl Configuration {
         Self {
             voters: self.voters.clone(),
             outgoing: BTreeSet::new(),
-            learners: self.learners.union(&self.incoming_learners).copied().collect(),
+            learners: self
+                .learners
+                .union(&self.incoming_learners)
+                .copied()
+                .collect(),
             incoming_learners: BTreeSet::new(),
         }
     }

@@ -172,7 +172,7 @@ impl Core {
             Input::Transfer(to) => self.transfer(to),
             Input::Persisted(number) => self.persisted(number),
             Input::SnapshotTaken(snapshot) => self.snapshot_taken(snapshot),
-            Input::SnapshotFailed(peer) => self.snapshot_failed(peer),
+            Input::SnapshotSent { to, delivered } => self.snapshot_sent(to, delivered),
             Input::Compact(index) => self.compact(index),
             Input::Campaign => self.campaign(),
             Input::Heartbeat => self.heartbeat(),
@@ -187,10 +187,14 @@ impl Core {
         match &self.part {
             Part::Leader(leader) => {
                 let transfer = leader.transfer.as_ref().map(|transfer| transfer.deadline);
-                [Some(leader.heartbeat_deadline), self.quorum_deadline(leader), transfer]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                [
+                    Some(leader.heartbeat_deadline),
+                    self.quorum_deadline(leader),
+                    transfer,
+                ]
+                .into_iter()
+                .flatten()
+                .min()
             }
             _ => self.may_campaign().then_some(self.election_deadline),
         }
@@ -208,7 +212,9 @@ impl Core {
             .take_if(|transfer| transfer.deadline <= self.now);
         let heartbeat_is_due = leader.heartbeat_deadline <= self.now;
         if let Part::Leader(leader) = &self.part
-            && self.quorum_deadline(leader).is_some_and(|deadline| deadline <= self.now)
+            && self
+                .quorum_deadline(leader)
+                .is_some_and(|deadline| deadline <= self.now)
         {
             // A leader that reaches no majority may have been replaced; its clients should look elsewhere (thesis, 6.2).
             self.become_follower(self.hard_state.term, None);
@@ -224,7 +230,9 @@ impl Core {
             write.number = self.writes.begin(self.log.last().index);
         }
         for outgoing in &mut out.messages {
-            outgoing.after.take_if(|number| self.writes.is_durable(*number));
+            outgoing
+                .after
+                .take_if(|number| self.writes.is_durable(*number));
         }
         out
     }
@@ -377,8 +385,11 @@ impl Core {
             Part::Leader(leader) => Some(leader),
             _ => None,
         };
-        leader
-            .into_iter()
-            .flat_map(|leader| leader.progress.iter().map(|(&peer, progress)| (peer, progress.matched)))
+        leader.into_iter().flat_map(|leader| {
+            leader
+                .progress
+                .iter()
+                .map(|(&peer, progress)| (peer, progress.matched))
+        })
     }
 }

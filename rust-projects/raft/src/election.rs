@@ -31,7 +31,11 @@ impl Core {
         self.postpone_election();
         self.part = Part::PreCandidate(BTreeMap::from([(self.config.id, true)]));
         let last = self.log.last();
-        self.ask_electorate(After::Nothing, self.hard_state.term + 1, &Message::PreVote { last });
+        self.ask_electorate(
+            After::Nothing,
+            self.hard_state.term + 1,
+            &Message::PreVote { last },
+        );
         self.count_pre_votes();
     }
 
@@ -109,7 +113,12 @@ impl Core {
         let granted = term > self.hard_state.term && self.would_elect(last);
         // A refusal carries this server's own term: a server that is behind in terms would otherwise ask for ever.
         let term = if granted { term } else { self.hard_state.term };
-        self.send_in_term(After::Nothing, from, term, Message::PreVoteReply { granted });
+        self.send_in_term(
+            After::Nothing,
+            from,
+            term,
+            Message::PreVoteReply { granted },
+        );
     }
 
     /// Whether a log that ends in `last` is at least as up-to-date as this one (section 5.4.1), and this server may vote at all.

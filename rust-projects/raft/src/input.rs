@@ -38,8 +38,13 @@ pub enum Input {
     Persisted(WriteNumber),
     /// The state machine has a snapshot that can be sent.
     SnapshotTaken(SnapshotMeta),
-    /// A snapshot could not be brought to this peer.
-    SnapshotFailed(NodeId),
+    /// The transport is through with bringing a snapshot to a peer. Every [`crate::Message::InstallSnapshot`] that was to be sent needs one.
+    SnapshotSent {
+        /// Which peer.
+        to: NodeId,
+        /// Whether the peer's server was given it.
+        delivered: bool,
+    },
     /// Forget the log up to this index, which must be applied.
     Compact(Index),
     /// Begin an election now, whatever the clock says: for tests and model checking.

@@ -59,7 +59,10 @@ impl Leader {
         self.progress = members
             .map(|node| {
                 let progress = old.remove(&node);
-                (node, progress.unwrap_or_else(|| Progress::new(from, next, now)))
+                (
+                    node,
+                    progress.unwrap_or_else(|| Progress::new(from, next, now)),
+                )
             })
             .collect();
     }

@@ -150,7 +150,9 @@ impl Log {
 
     /// The configuration as of `index`, which is not compacted.
     pub(crate) fn configuration_at(&self, index: Index) -> &Configuration {
-        let after = self.configurations.partition_point(|&(from, _)| from <= index);
+        let after = self
+            .configurations
+            .partition_point(|&(from, _)| from <= index);
         &self.configurations[after.saturating_sub(1)].1
     }
 }

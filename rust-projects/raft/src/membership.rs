@@ -13,7 +13,11 @@ impl Core {
         self.out.proposed = Some(changed.map(|()| self.log.last()));
     }
 
-    fn try_change(&mut self, voters: BTreeSet<NodeId>, learners: BTreeSet<NodeId>) -> Result<(), Refused> {
+    fn try_change(
+        &mut self,
+        voters: BTreeSet<NodeId>,
+        learners: BTreeSet<NodeId>,
+    ) -> Result<(), Refused> {
         let Part::Leader(leader) = &self.part else {
             return Err(Refused::NotLeader(self.leader));
         };

@@ -29,8 +29,8 @@ pub(crate) enum State {
     Probe { waiting: bool },
     /// Sending ahead of the answers.
     Replicate,
-    /// A snapshot is on its way.
-    Snapshot,
+    /// A snapshot that ends here is on its way.
+    Snapshot(Index),
 }
 
 /// `nextIndex` and `matchIndex` of Figure 2, and flow control.
@@ -86,13 +86,21 @@ impl Progress {
         let Some(last) = entries.last().map(|entry| entry.id.index) else {
             return if probe || matches!(self.state, State::Probe { .. }) {
                 self.sent(previous_index, 0);
-                self.append(LogId::new(previous_term, previous_index), entries, committed)
+                self.append(
+                    LogId::new(previous_term, previous_index),
+                    entries,
+                    committed,
+                )
             } else {
                 Next::Nothing
             };
         };
         self.sent(last, entries.iter().map(crate::Entry::size).sum());
-        self.append(LogId::new(previous_term, previous_index), entries, committed)
+        self.append(
+            LogId::new(previous_term, previous_index),
+            entries,
+            committed,
+        )
     }
 
     fn append(&self, previous: LogId, entries: Vec<crate::Entry>, committed: Index) -> Next {
@@ -107,7 +115,7 @@ impl Progress {
     fn next_snapshot(&mut self, log: &Log, snapshot: Option<&SnapshotMeta>) -> Next {
         match snapshot {
             Some(snapshot) if snapshot.last.index >= log.start().index => {
-                self.state = State::Snapshot;
+                self.state = State::Snapshot(snapshot.last.index);
                 self.inflight.clear();
                 Next::Message(Message::InstallSnapshot {
                     session: self.session,
@@ -121,7 +129,7 @@ impl Progress {
     fn is_full(&self, flow: &FlowControl) -> bool {
         match self.state {
             State::Probe { waiting } => waiting,
-            State::Snapshot => true,
+            State::Snapshot(_) => true,
             State::Replicate => {
                 self.inflight.len() >= flow.max_inflight_messages
                     || self.inflight_bytes() >= flow.max_inflight_bytes
@@ -142,13 +150,17 @@ impl Progress {
                     self.inflight.push_back((last, bytes));
                 }
             }
-            State::Snapshot => {}
+            State::Snapshot(_) => {}
         }
     }
 
     /// The peer's log is ours up to `index`. Whether that is news.
     pub(crate) fn matched(&mut self, index: Index, log: &Log) -> bool {
-        while self.inflight.front().is_some_and(|&(last, _)| last <= index) {
+        while self
+            .inflight
+            .front()
+            .is_some_and(|&(last, _)| last <= index)
+        {
             self.inflight.pop_front();
         }
         let news = index > self.matched;
@@ -156,8 +168,8 @@ impl Progress {
         self.next = self.next.max(self.matched + 1);
         match self.state {
             State::Probe { .. } => self.replicate(),
-            State::Snapshot if self.matched >= log.start().index => self.replicate(),
-            State::Snapshot | State::Replicate => {}
+            State::Snapshot(_) if self.matched >= log.start().index => self.replicate(),
+            State::Snapshot(_) | State::Replicate => {}
         }
         news
     }
@@ -194,15 +206,17 @@ impl Progress {
             State::Replicate if is_full => {
                 self.inflight.pop_front();
             }
-            State::Replicate | State::Snapshot => {}
+            State::Replicate | State::Snapshot(_) => {}
         }
     }
 
-    /// The snapshot did not get there.
-    pub(crate) fn snapshot_failed(&mut self) {
-        if self.state == State::Snapshot {
+    /// Nobody works on bringing the snapshot to the peer any more. If it got there, the peer's answer may come yet, or be lost:
+    /// the next message asks.
+    pub(crate) fn snapshot_sent(&mut self, delivered: bool) {
+        if let State::Snapshot(last) = self.state {
+            let assumed = if delivered { last } else { 0 };
             self.state = State::Probe { waiting: true };
-            self.next = self.matched + 1;
+            self.next = self.matched.max(assumed) + 1;
         }
     }
 }

@@ -29,7 +29,10 @@ pub(crate) struct Reads {
 impl Reads {
     /// All that wait, in the order in which they came.
     pub(crate) fn into_questions(self) -> impl Iterator<Item = Question> {
-        let under_way = self.under_way.into_iter().flat_map(|(_, _, questions)| questions);
+        let under_way = self
+            .under_way
+            .into_iter()
+            .flat_map(|(_, _, questions)| questions);
         under_way.chain(self.waiting)
     }
 }

@@ -36,7 +36,8 @@ impl Core {
             return;
         }
         match message {
-            Message::PreVote { .. } | Message::Vote { forced: false, .. } if self.hears_leader() => {}
+            Message::PreVote { .. } | Message::Vote { forced: false, .. }
+                if self.hears_leader() => {}
             // The term of these is one that does not exist yet.
             Message::PreVote { last } => self.pre_vote_asked(from, term, last),
             Message::PreVoteReply { granted: true } => self.pre_vote_answered(from, term, true),
@@ -50,7 +51,11 @@ impl Core {
         if message.is_from_leader() {
             self.send(After::HardState, from, Message::StaleTerm);
         } else if let Message::Vote { .. } = message {
-            self.send(After::HardState, from, Message::VoteReply { granted: false });
+            self.send(
+                After::HardState,
+                from,
+                Message::VoteReply { granted: false },
+            );
         }
     }
 
@@ -71,7 +76,9 @@ impl Core {
                 entries,
                 committed,
             } => self.append_asked(from, session, previous, entries, committed),
-            Message::AppendReply { session, outcome } => self.append_answered(from, session, outcome),
+            Message::AppendReply { session, outcome } => {
+                self.append_answered(from, session, outcome)
+            }
             Message::Heartbeat {
                 session,
                 committed,

@@ -215,10 +215,16 @@ impl Core {
                 previous: previous.index,
                 hint: self.log.last_possible_match(limit, previous.term),
             };
-            self.send(After::HardState, from, Message::AppendReply { session, outcome });
+            self.send(
+                After::HardState,
+                from,
+                Message::AppendReply { session, outcome },
+            );
             return;
         }
-        let sent = entries.last().map_or(previous.index, |entry| entry.id.index);
+        let sent = entries
+            .last()
+            .map_or(previous.index, |entry| entry.id.index);
         self.take_over(entries);
         let matched = if previous.index <= self.committed {
             sent.max(self.committed)
@@ -227,7 +233,11 @@ impl Core {
         };
         self.commit_to(committed.min(matched));
         let outcome = Appended::Matched(matched);
-        self.send(After::Everything, from, Message::AppendReply { session, outcome });
+        self.send(
+            After::Everything,
+            from,
+            Message::AppendReply { session, outcome },
+        );
     }
 
     /// Takes over what is new of the leader's entries, and drops what contradicts them.
@@ -250,9 +260,19 @@ impl Core {
         self.write().entries = new;
     }
 
-    pub(crate) fn heartbeat_asked(&mut self, from: NodeId, session: u64, committed: Index, round: u64) {
+    pub(crate) fn heartbeat_asked(
+        &mut self,
+        from: NodeId,
+        session: u64,
+        committed: Index,
+        round: u64,
+    ) {
         self.commit_to(committed.min(self.log.last().index));
-        self.send(After::HardState, from, Message::HeartbeatReply { session, round });
+        self.send(
+            After::HardState,
+            from,
+            Message::HeartbeatReply { session, round },
+        );
     }
 
     /// The leader says that all up to `index`, which this log shares with its own, is committed.

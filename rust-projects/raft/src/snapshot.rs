@@ -13,11 +13,11 @@ impl Core {
         }
     }
 
-    pub(crate) fn snapshot_failed(&mut self, peer: NodeId) {
+    pub(crate) fn snapshot_sent(&mut self, peer: NodeId, delivered: bool) {
         if let Part::Leader(leader) = &mut self.part
             && let Some(progress) = leader.progress.get_mut(&peer)
         {
-            progress.snapshot_failed();
+            progress.snapshot_sent(delivered);
         }
     }
 
@@ -54,6 +54,10 @@ impl Core {
             }
         }
         let outcome = Appended::Matched(self.committed);
-        self.send(After::Everything, from, Message::AppendReply { session, outcome });
+        self.send(
+            After::Everything,
+            from,
+            Message::AppendReply { session, outcome },
+        );
     }
 }

@@ -106,7 +106,11 @@ mod tests {
         let third = writes.begin(6);
         writes.complete(first);
         writes.complete(second);
-        assert_eq!(writes.stable(), 4, "the disk holds what the second write left");
+        assert_eq!(
+            writes.stable(),
+            4,
+            "the disk holds what the second write left"
+        );
         writes.complete(third);
         assert_eq!(writes.stable(), 6);
     }
@@ -123,6 +127,9 @@ mod tests {
         assert_eq!(writes.stable(), 3);
         assert!(writes.is_durable(third));
         writes.complete(99);
-        assert!(!writes.is_durable(writes.next()), "what was not begun is not complete");
+        assert!(
+            !writes.is_durable(writes.next()),
+            "what was not begun is not complete"
+        );
     }
 }

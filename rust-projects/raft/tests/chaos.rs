@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft::{
-    Config, Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, NodeId, Outgoing, Outputs,
-    Payload, SnapshotMeta, Start, Time, Write,
+    Config, Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, NodeId, Outgoing,
+    Outputs, Payload, SnapshotMeta, Start, Time, Write,
 };
 
 /// What happens next. Numbers choose among what there is.
@@ -65,7 +65,10 @@ impl Disk {
         }
         if let Some(first) = write.entries.first() {
             self.entries.retain(|entry| entry.id.index < first.id.index);
-            let last = self.entries.last().map_or(self.compacted.index, |e| e.id.index);
+            let last = self
+                .entries
+                .last()
+                .map_or(self.compacted.index, |e| e.id.index);
             assert_eq!(first.id.index, last + 1, "the disk's log has no gap");
         }
         self.entries.extend(write.entries);
@@ -106,7 +109,10 @@ impl World {
             } else {
                 Configuration::default()
             };
-            let disk = Disk { configuration, ..Disk::default() };
+            let disk = Disk {
+                configuration,
+                ..Disk::default()
+            };
             Server {
                 core: start(id, &disk, 0, Time::ZERO, id),
                 disk,
@@ -134,7 +140,7 @@ impl World {
         match event {
             Event::Deliver(n) if !self.wire.is_empty() => {
                 let envelope = self.wire.swap_remove(n % self.wire.len());
-                self.input(envelope.to, Input::Message(envelope));
+                self.deliver(envelope);
             }
             Event::Duplicate(n) if !self.wire.is_empty() => {
                 let envelope = self.wire[n % self.wire.len()].clone();
@@ -142,9 +148,7 @@ impl World {
             }
             Event::Lose(n) if !self.wire.is_empty() => {
                 let envelope = self.wire.swap_remove(n % self.wire.len());
-                if let raft::Message::InstallSnapshot { .. } = envelope.message {
-                    self.input(envelope.from, Input::SnapshotFailed(envelope.to));
-                }
+                self.snapshot_sent(&envelope, false);
             }
             Event::Deliver(_) | Event::Duplicate(_) | Event::Lose(_) => {}
             Event::Persist(n) => self.persist(pick(n)),
@@ -176,6 +180,18 @@ impl World {
         }
     }
 
+    fn deliver(&mut self, envelope: Envelope) {
+        self.snapshot_sent(&envelope, true);
+        self.input(envelope.to, Input::Message(envelope));
+    }
+
+    fn snapshot_sent(&mut self, envelope: &Envelope, delivered: bool) {
+        if let raft::Message::InstallSnapshot { .. } = envelope.message {
+            let to = envelope.to;
+            self.input(envelope.from, Input::SnapshotSent { to, delivered });
+        }
+    }
+
     fn server(&mut self, id: NodeId) -> &mut Server {
         &mut self.servers[usize::try_from(id - 1).unwrap()]
     }
@@ -188,31 +204,51 @@ impl World {
 
     fn carry_out(&mut self, id: NodeId, out: Outputs) {
         if let Some(meta) = out.install {
-            let history = self.history.range(..=meta.last.index).map(|(&i, e)| (i, e.clone())).collect();
+            let history = self
+                .history
+                .range(..=meta.last.index)
+                .map(|(&i, e)| (i, e.clone()))
+                .collect();
             let server = self.server(id);
             server.applied = history;
             server.applied_to = meta.last.index;
         }
         for entry in out.apply {
-            let known = self.history.entry(entry.id.index).or_insert_with(|| entry.clone());
+            let known = self
+                .history
+                .entry(entry.id.index)
+                .or_insert_with(|| entry.clone());
             assert_eq!(*known, entry, "State Machine Safety (Figure 3)");
             let server = self.server(id);
-            assert_eq!(entry.id.index, server.applied_to + 1, "applied in order, once");
+            assert_eq!(
+                entry.id.index,
+                server.applied_to + 1,
+                "applied in order, once"
+            );
             server.applied_to += 1;
             server.applied.insert(entry.id.index, entry);
         }
         for read in out.reads {
-            let seen = self.reads.remove(&read.id).expect("a read is answered once");
+            let seen = self
+                .reads
+                .remove(&read.id)
+                .expect("a read is answered once");
             if let Some(index) = read.index {
-                assert!(index >= seen, "a read at {index} misses what was applied before it began, up to {seen}");
+                assert!(
+                    index >= seen,
+                    "a read at {index} misses what was applied before it began, up to {seen}"
+                );
             }
         }
         let server = self.server(id);
         server.unsynced.extend(out.write);
-        let (free, held): (Vec<_>, Vec<_>) =
-            out.messages.into_iter().partition(|outgoing| outgoing.after.is_none());
+        let (free, held): (Vec<_>, Vec<_>) = out
+            .messages
+            .into_iter()
+            .partition(|outgoing| outgoing.after.is_none());
         server.held.extend(held);
-        self.wire.extend(free.into_iter().map(|outgoing| outgoing.envelope));
+        self.wire
+            .extend(free.into_iter().map(|outgoing| outgoing.envelope));
         self.check_leader(id);
     }
 
@@ -226,7 +262,11 @@ impl World {
             assert_eq!(leader, id, "Election Safety: one leader in term {term}");
             for (index, entry) in self.history.range(compacted + 1..) {
                 if entry.id.term <= term {
-                    assert_eq!(log.get(index), Some(entry), "Leader Completeness in term {term}");
+                    assert_eq!(
+                        log.get(index),
+                        Some(entry),
+                        "Leader Completeness in term {term}"
+                    );
                 }
             }
         }
@@ -241,7 +281,8 @@ impl World {
                 .into_iter()
                 .partition(|outgoing| outgoing.after.is_none_or(|after| after <= number));
             server.held = held;
-            self.wire.extend(Vec::into_iter(free).map(|outgoing: Outgoing| outgoing.envelope));
+            self.wire
+                .extend(Vec::into_iter(free).map(|outgoing: Outgoing| outgoing.envelope));
             self.input(id, Input::Persisted(number));
         }
     }
@@ -249,14 +290,19 @@ impl World {
     fn compact(&mut self, id: NodeId) {
         let server = self.server(id);
         let index = server.core.applied();
-        let (Some(term), configuration) =
-            (server.core.term_at(index), server.core.configuration_at(index).clone())
-        else {
+        let (Some(term), configuration) = (
+            server.core.term_at(index),
+            server.core.configuration_at(index).clone(),
+        ) else {
             return;
         };
         server.snapshots += 1;
         let last = LogId::new(term, index);
-        let meta = SnapshotMeta { id: server.snapshots, last, configuration: configuration.clone() };
+        let meta = SnapshotMeta {
+            id: server.snapshots,
+            last,
+            configuration: configuration.clone(),
+        };
         if index > server.disk.compacted.index {
             server.disk.entries.retain(|entry| entry.id.index > index);
             server.disk.compacted = last;
@@ -273,7 +319,11 @@ impl World {
         let server = self.server(id);
         server.unsynced.clear();
         server.held.clear();
-        let disk_end = server.disk.entries.last().map_or(server.disk.compacted, |e| e.id);
+        let disk_end = server
+            .disk
+            .entries
+            .last()
+            .map_or(server.disk.compacted, |e| e.id);
         if server.applied_to > disk_end.index {
             // A snapshot was installed, and the log's write of it was lost.
             let meta = &self.snapshots[&self.servers[usize::try_from(id - 1).unwrap()].applied_to];
@@ -302,21 +352,31 @@ impl World {
                     while !self.server(id).unsynced.is_empty() {
                         self.persist(id);
                     }
-                    if self.servers[usize::try_from(id - 1).unwrap()].core.role() == raft::Role::Leader {
+                    if self.servers[usize::try_from(id - 1).unwrap()].core.role()
+                        == raft::Role::Leader
+                    {
                         self.take_snapshot_if_wanted(id);
                     }
                 }
                 for envelope in std::mem::take(&mut self.wire) {
-                    self.input(envelope.to, Input::Message(envelope));
+                    self.deliver(envelope);
                 }
             }
         }
-        let leader = self.servers.iter().filter(|s| s.core.role() == raft::Role::Leader);
-        let leader = leader.max_by_key(|s| s.core.hard_state().term).expect("a leader is elected");
+        let leader = self
+            .servers
+            .iter()
+            .filter(|s| s.core.role() == raft::Role::Leader);
+        let leader = leader
+            .max_by_key(|s| s.core.hard_state().term)
+            .expect("a leader is elected");
         let (_, configuration) = leader.core.configuration();
         assert!(!configuration.is_joint(), "a joint configuration is left");
         let last = leader.core.last();
-        let said = self.history.get(&last.index).map(|entry| entry.payload.clone());
+        let said = self
+            .history
+            .get(&last.index)
+            .map(|entry| entry.payload.clone());
         assert_eq!(said, Some(Payload::Command(Bytes::from_static(b"last"))));
         for member in configuration.members() {
             let server = &self.servers[usize::try_from(member - 1).unwrap()];
@@ -328,10 +388,16 @@ impl World {
         let server = self.server(id);
         if server.core.compacted().index > 0 {
             let index = server.core.applied();
-            let Some(term) = server.core.term_at(index) else { return };
+            let Some(term) = server.core.term_at(index) else {
+                return;
+            };
             let configuration = server.core.configuration_at(index).clone();
             server.snapshots += 1;
-            let meta = SnapshotMeta { id: server.snapshots, last: LogId::new(term, index), configuration };
+            let meta = SnapshotMeta {
+                id: server.snapshots,
+                last: LogId::new(term, index),
+                configuration,
+            };
             self.snapshots.insert(index, meta.clone());
             self.input(id, Input::SnapshotTaken(meta));
         }
@@ -354,7 +420,7 @@ fn start(id: NodeId, disk: &Disk, applied: Index, now: Time, seed: u64) -> Core 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_servers_agree_and_afterwards_they_go_on(
