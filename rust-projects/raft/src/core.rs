@@ -376,7 +376,10 @@ impl Core {
     /// The members as of `index`, which must not be compacted.
     #[must_use]
     pub fn configuration_at(&self, index: Index) -> &Configuration {
-        self.log.configuration_at(index)
+        self.log
+            .configurations_since(index)
+            .next()
+            .expect("the first configuration is never dropped")
     }
 
     /// Of a leader: up to where each peer's log is known to be its own.

@@ -10,10 +10,12 @@ use crate::reads::{Question, Reads};
 use crate::{HardState, LogId, Message, NodeId, Payload, ReadState, Term};
 
 impl Core {
-    /// Whether this server may begin an election: it votes, and remembers what it acknowledged.
+    /// Whether this server may begin an election: it remembers what it acknowledged, and is a voter, or was one until an entry that is not
+    /// known to be committed. Its log may be the only one with that entry and so the only one that can be elected (thesis, 4.2.2).
     pub(crate) fn may_campaign(&self) -> bool {
-        let (_, configuration) = self.log.configuration();
-        configuration.is_voter(self.config.id) && !self.hard_state.forgot
+        let mut since_commit = self.log.configurations_since(self.committed);
+        !self.hard_state.forgot
+            && since_commit.any(|configuration| configuration.is_voter(self.config.id))
     }
 
     pub(crate) fn postpone_election(&mut self) {
