@@ -148,11 +148,15 @@ impl Log {
         (*from, configuration)
     }
 
-    /// The configuration as of `index`, which is not compacted.
-    pub(crate) fn configuration_at(&self, index: Index) -> &Configuration {
+    /// The configuration as of `index`, which is not compacted, and all later ones.
+    pub(crate) fn configurations_since(
+        &self,
+        index: Index,
+    ) -> impl Iterator<Item = &Configuration> {
         let after = self
             .configurations
             .partition_point(|&(from, _)| from <= index);
-        &self.configurations[after.saturating_sub(1)].1
+        let since = &self.configurations[after.saturating_sub(1)..];
+        since.iter().map(|(_, configuration)| configuration)
     }
 }
