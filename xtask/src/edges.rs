@@ -62,6 +62,11 @@ const TABLE: &[Row] = &[
         reason: "consensus knows neither storage nor what it agrees on",
     },
     Row {
+        name: "replica",
+        may_use: &["storage", "wire", "commands", "raft"],
+        reason: "decides what a replica does; sockets, clocks and the log's file are its driver's",
+    },
+    Row {
         name: "kvs-admin",
         may_use: &["storage", "commands"],
         reason: "works on a data directory, not on a running server",

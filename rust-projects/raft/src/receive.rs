@@ -77,7 +77,7 @@ impl Core {
                 committed,
             } => self.append_asked(from, session, previous, entries, committed),
             Message::AppendReply { session, outcome } => {
-                self.append_answered(from, session, outcome)
+                self.append_answered(from, session, outcome);
             }
             Message::Heartbeat {
                 session,

@@ -1,0 +1,159 @@
+//! What goes into a replica and what comes out.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::{Configuration, Envelope, Index, LogId, NodeId, Refused, Time, Write, WriteNumber};
+use wire::Reply;
+
+use crate::record::{Origin, Request};
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For timeouts: since an origin of this server's own, never back.
+    pub time: Time,
+    /// For expiry: the clock on the wall, in milliseconds since 1970. May be wrong and may jump.
+    pub wall_ms: u64,
+}
+
+/// Names a client's request to the driver; never used twice.
+pub type Client = u64;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Time went by. Due at [`crate::Replica::deadline`].
+    Tick,
+    /// A peer sent this.
+    Peer(NodeId, PeerMessage),
+    /// A peer sent a snapshot; all of its data is here.
+    Snapshot(Envelope, Bytes),
+    /// Clients want these applied. Answered in [`Actions::answers`].
+    Write(Vec<(Client, Request)>),
+    /// A client wants to know something that was true between now and the answer.
+    Read(Client, Request),
+    /// All writes up to this number are durable.
+    Persisted(WriteNumber),
+    /// The engine was synced, after [`Actions::flush`] asked for it, with everything up to this index.
+    Flushed(Index),
+    /// The transport is through with a snapshot.
+    SnapshotSent {
+        /// For whom it was.
+        to: NodeId,
+        /// Whether it got there.
+        delivered: bool,
+    },
+    /// Change the members to these.
+    Change {
+        /// Who asks.
+        client: Client,
+        /// Who shall vote.
+        voters: BTreeSet<NodeId>,
+        /// Who shall only receive the log.
+        learners: BTreeSet<NodeId>,
+    },
+    /// Hand leadership over.
+    Transfer {
+        /// Who asks.
+        client: Client,
+        /// To this voter.
+        to: NodeId,
+    },
+}
+
+/// What replicas tell each other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PeerMessage {
+    /// The core's. With an `InstallSnapshot` the transport brings the data of [`crate::Replica::snapshot`].
+    Raft(Envelope),
+    /// A request for the leader.
+    Forward {
+        /// Names the request.
+        origin: Origin,
+        /// Which sending of it.
+        attempt: u32,
+        /// What to apply.
+        request: Request,
+    },
+    /// This sending of a request was not proposed and never will be.
+    NotProposed {
+        /// The start of the server that sent it.
+        boot: u64,
+        /// Its request.
+        sequence: u64,
+        /// Which sending of it.
+        attempt: u32,
+        /// Why not.
+        why: Refused,
+    },
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// One reply a command.
+    Replies(Vec<Reply>),
+    /// Done, as of this entry.
+    Done(LogId),
+    /// Not done, and will not be.
+    Refused(Refused),
+    /// Not done, and will not be: no leader was found in time.
+    NoLeader,
+    /// It may have been done, or still be: this server cannot tell.
+    Unknown,
+}
+
+/// What the driver does after a step, in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Actions {
+    /// Append to the log on disk; answered with [`Event::Persisted`].
+    pub write: Option<Write>,
+    /// Send, each to this peer.
+    pub messages: Vec<(NodeId, PeerMessage)>,
+    /// Tell these clients.
+    pub answers: Vec<(Client, Answer)>,
+    /// Sync the engine; answered with [`Event::Flushed`] and this index.
+    pub flush: Option<Index>,
+    /// The log on disk no longer needs what is up to this entry, as of which these are the members.
+    pub purge: Option<(LogId, Configuration)>,
+}
+
+/// How a replica behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The core's.
+    pub raft: raft::Config,
+    /// After how long without word a forwarded request, or a question, is sent again.
+    pub retry: Duration,
+    /// After how long a client is told that its request got nowhere.
+    pub give_up: Duration,
+    /// The engine is synced after this many bytes of entries were applied.
+    pub flush_bytes: usize,
+    /// The log is compacted when it holds this many bytes that are applied and flushed.
+    pub compact_bytes: usize,
+    /// Of those, so many are kept for peers that are a little behind.
+    pub keep_bytes: usize,
+    /// How often the leader looks whether something has expired.
+    pub expiry_interval: Duration,
+    /// After how many entries replicas compare hashes.
+    pub check_entries: u64,
+}
+
+impl Settings {
+    /// Sensible values for server `id`.
+    #[must_use]
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            raft: raft::Config::new(id),
+            retry: Duration::from_millis(500),
+            give_up: Duration::from_secs(5),
+            flush_bytes: 32 << 20,
+            compact_bytes: 64 << 20,
+            keep_bytes: 16 << 20,
+            expiry_interval: Duration::from_millis(100),
+            check_entries: 10_000,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! One replica of the replicated store: all that decides.
+//!
+//! # What it is
+//!
+//! [`Replica`] joins the consensus core ([`raft`]), the state machine (`commands` over a storage engine), sessions and the queue of reads.
+//! [`Replica::step`] takes what happened and gives what to do. It is synchronous and has no thread, clock, socket or log file: its driver, a
+//! server or a simulator, moves bytes and never looks at Raft's state to decide something.
+//!
+//! # The papers
+//!
+//! Raft, section 8, and Ongaro's thesis, chapter 6, for clients: each request is applied once, reads are linearizable.
+//!
+//! # What it guarantees
+//!
+//! A request that was answered is applied on a majority's log, once. A read sees every request answered before it began. Two
+//! replicas that applied the same entries hold the same bytes, and compare hashes now and then to prove it. When a client cannot be told
+//! what became of its request, it is told just that.
+//!
+//! # What it does not
+//!
+//! A client that lost its server does not know what became of its last request, and nobody recognises its retry: sessions are
+//! between servers. A snapshot is sent and installed in one piece, in memory.
+//!
+//! # How it works
+//!
+//! ```text
+//!   client -- Write --> follower -- Forward --> leader: stamp, propose --> log of a majority
+//!                          |                                                     |
+//!                          '<-- reply, computed by the follower as it applies <--' committed
+//!
+//!   client -- Read ---> follower -- ReadIndex --> leader: asks a majority whether it still leads
+//!                          |                        |
+//!                          '<- when applied up to --' index
+//! ```
+//!
+//! `machine` applies, `requests` and `reads` are the two paths above, `sessions` tells retries, `upkeep` expires, flushes, compacts
+//! and compares.
+
+mod codec;
+mod event;
+mod machine;
+mod reads;
+mod record;
+mod replica;
+mod requests;
+mod sessions;
+mod upkeep;
+
+pub use codec::Malformed;
+pub use event::{Actions, Answer, Client, Event, Now, PeerMessage, Settings};
+pub use machine::{MAX_TIME_STEP_MS, Machine, MachineError, Snapshot, StateEngine};
+pub use record::{Origin, Request};
+pub use replica::{OpenError, Recovered, Replica};
+pub use sessions::WINDOW;

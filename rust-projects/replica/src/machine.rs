@@ -1,0 +1,486 @@
+//! The state machine: applies the log to a storage engine.
+//!
+//! # What it guarantees
+//!
+//! Two machines fed the same log hold the same bytes after each entry: commands are pure, time comes with the entries, and
+//! limits are fixed. The data, what was applied, the sessions, the time, the configuration and a hash of all that happened go
+//! into the engine in one batch, so a crash finds them fitting each other.
+//!
+//! # What it does not
+//!
+//! It forces nothing to the disk: the log is durable. Whoever purges the log flushes the engine first.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes};
+use commands::{Command, Context, Overlay, ScanCursors, keyspace};
+use raft::{Configuration, Entry, LogId, NodeId, Payload, SnapshotMeta};
+use storage::{Batch, Direction, Durability, KeyRange, Limits, Op, Reader, Snapshots};
+use wire::Reply;
+
+use crate::codec::{Decoder, Malformed, put_bytes, put_len};
+use crate::record::{Body, Origin, Record, Request};
+use crate::sessions::Sessions;
+
+/// An engine that can hold a state machine: decides ahead of the disk, and can be looked at as of a moment.
+pub trait StateEngine: Durability + Snapshots {}
+
+impl<T: Durability + Snapshots> StateEngine for T {}
+
+/// Where the machine keeps what is not the users' data; no user key is there.
+const OWN_KEY: &[u8] = b"m";
+/// Version of the bytes under [`OWN_KEY`] and of snapshots.
+const FORMAT: u8 = 1;
+
+/// The furthest the state's time moves with one entry: a leader whose clock is far ahead must not expire everything at once.
+pub const MAX_TIME_STEP_MS: u64 = 600_000;
+/// The most expired keys removed with one entry.
+const MAX_EXPIRED: usize = 1000;
+
+/// The state machine can go no further: this server must stop.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The engine failed.
+    #[error("the state machine's engine failed: {0}")]
+    Engine(#[from] storage::Error),
+    /// A command could not be decided for a reason that other servers may not have.
+    #[error("a command could not be decided: {0}")]
+    Command(#[from] commands::Error),
+    /// The engine or the log holds what this version does not know.
+    #[error("the {what} is not of a kind that this version knows: {source}")]
+    Malformed {
+        /// What was read.
+        what: &'static str,
+        /// Why it cannot be.
+        source: Malformed,
+    },
+    /// This server's state differs from its leader's.
+    #[error(
+        "the state after entry {index} differs from the leader's; this server's data must be replaced by a copy"
+    )]
+    Diverged {
+        /// The entry at which it was noticed.
+        index: u64,
+    },
+}
+
+fn malformed(what: &'static str) -> impl Fn(Malformed) -> MachineError {
+    move |source| MachineError::Malformed { what, source }
+}
+
+/// What became of a request of this server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Applied {
+    pub(crate) origin: Origin,
+    /// One reply a command.
+    pub(crate) replies: Vec<Reply>,
+}
+
+/// What the machine holds beside the users' data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Own {
+    applied: LogId,
+    /// As of `applied`.
+    configuration: Configuration,
+    /// Never goes back.
+    time_ms: u64,
+    /// Of all changes so far.
+    hash: u64,
+    /// What `hash` was at the last [`Body::Check`].
+    noted: u64,
+    sessions: Sessions,
+}
+
+/// See the module's page.
+pub struct Machine {
+    engine: Arc<dyn StateEngine>,
+    own: Own,
+    /// SCAN's positions: known to this server alone, and no part of the state.
+    cursors: ScanCursors,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// Over what `engine` holds; a new one has the members that the cluster was founded with.
+    ///
+    /// # Errors
+    /// The engine's, and what another version wrote.
+    pub fn open(
+        engine: Arc<dyn StateEngine>,
+        founders: &Configuration,
+    ) -> Result<Self, MachineError> {
+        let own = match engine.latest().get(OWN_KEY)? {
+            Some(bytes) => Own::decode(bytes).map_err(malformed("state machine's own value"))?,
+            None => Own {
+                configuration: founders.clone(),
+                ..Own::default()
+            },
+        };
+        Ok(Self {
+            engine,
+            own,
+            cursors: ScanCursors::new(1),
+        })
+    }
+
+    /// The last entry applied.
+    #[must_use]
+    pub fn applied(&self) -> LogId {
+        self.own.applied
+    }
+
+    /// The members as of the last entry applied.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.own.configuration
+    }
+
+    /// The time of the state in milliseconds since 1970: what has expired by it is gone.
+    #[must_use]
+    pub fn time_ms(&self) -> u64 {
+        self.own.time_ms
+    }
+
+    /// A hash of every change so far; equal on all servers after the same entry.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.own.hash
+    }
+
+    pub(crate) fn noted(&self) -> u64 {
+        self.own.noted
+    }
+
+    pub(crate) fn was_applied(&self, node: NodeId, boot: u64, sequence: u64) -> bool {
+        self.own.sessions.was_applied(node, boot, sequence)
+    }
+
+    /// When the next key expires, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn next_expiry_ms(&self) -> Result<Option<u64>, MachineError> {
+        let column = KeyRange::prefix(&[keyspace::EXPIRY_COLUMN]);
+        let first = self
+            .engine
+            .latest()
+            .scan_keys(&column, Direction::Forward)
+            .next();
+        let Some(key) = first.transpose()? else {
+            return Ok(None);
+        };
+        let time = key.get(1..).and_then(|rest| rest.first_chunk());
+        Ok(time.map(|time| u64::from_be_bytes(*time)))
+    }
+
+    /// Applies committed entries that follow the last one, in one batch, and gives what became of the requests of `node`'s start `boot`.
+    ///
+    /// # Errors
+    /// [`MachineError`]: nothing was applied, and the machine must not be used any more.
+    pub(crate) fn apply(
+        &mut self,
+        entries: &[Entry],
+        node: NodeId,
+        boot: u64,
+    ) -> Result<Vec<Applied>, MachineError> {
+        let engine = Arc::clone(&self.engine);
+        let mut overlay = Overlay::new(engine.latest());
+        let mut batch = Batch::new();
+        let mut applied = Vec::new();
+        for entry in entries {
+            let before = batch.len();
+            if let Some(done) = self.apply_one(entry, &overlay, &mut batch)?
+                && done.origin.node == node
+                && done.origin.boot == boot
+            {
+                applied.push(done);
+            }
+            let changes = &batch.ops()[before..];
+            self.own.hash = chain(self.own.hash, entry.id, changes);
+            overlay.apply(changes);
+            self.own.applied = entry.id;
+        }
+        batch.put(OWN_KEY, self.own.encode());
+        engine.submit(&batch)?;
+        engine.commit()?;
+        Ok(applied)
+    }
+
+    fn apply_one(
+        &mut self,
+        entry: &Entry,
+        reader: &dyn Reader,
+        batch: &mut Batch,
+    ) -> Result<Option<Applied>, MachineError> {
+        let command = match &entry.payload {
+            Payload::Noop => return Ok(None),
+            Payload::Configuration(configuration) => {
+                self.own.configuration = configuration.clone();
+                return Ok(None);
+            }
+            Payload::Command(command) => command,
+        };
+        let record = Record::decode(command).map_err(malformed("entry of the log"))?;
+        self.own.pass(record.stamp_ms);
+        match record.body {
+            Body::Advance => {
+                keyspace::expire_due(reader, self.own.time_ms, MAX_EXPIRED, batch)?;
+                Ok(None)
+            }
+            Body::Check { noted } => {
+                if noted != 0 && self.own.noted != 0 && noted != self.own.noted {
+                    let index = entry.id.index;
+                    return Err(MachineError::Diverged { index });
+                }
+                self.own.noted = self.own.hash;
+                Ok(None)
+            }
+            Body::Request(origin, request) => {
+                if !self.own.sessions.admit(&origin) {
+                    return Ok(None);
+                }
+                let replies = decide(&request, reader, self.own.time_ms, &self.cursors, batch)?;
+                Ok(Some(Applied { origin, replies }))
+            }
+        }
+    }
+
+    /// Answers a request that only reads, from everything applied.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) fn read(&self, request: &Request) -> Result<Vec<Reply>, MachineError> {
+        let mut changes = Batch::new();
+        let reader = self.engine.latest();
+        decide(
+            request,
+            reader,
+            self.own.time_ms,
+            &self.cursors,
+            &mut changes,
+        )
+    }
+
+    /// Everything as of now, to be sent to another server.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) fn snapshot(&self, id: u64) -> Result<Snapshot, MachineError> {
+        Ok(Snapshot {
+            meta: SnapshotMeta {
+                id,
+                last: self.own.applied,
+                configuration: self.own.configuration.clone(),
+            },
+            view: self.engine.snapshot()?.into(),
+        })
+    }
+
+    /// Replaces everything by a snapshot, in one batch that is durable on return.
+    ///
+    /// # Errors
+    /// The engine's, and what another version wrote; nothing is replaced then.
+    pub(crate) fn install(&mut self, data: Bytes) -> Result<(), MachineError> {
+        let pairs = decode_snapshot(data).map_err(malformed("snapshot"))?;
+        let own = pairs
+            .iter()
+            .find(|(key, _)| key == OWN_KEY)
+            .ok_or(Malformed);
+        let own = own.and_then(|(_, value)| Own::decode(value.clone()));
+        let own = own.map_err(malformed("snapshot"))?;
+        let mut batch = Batch::new();
+        batch.delete_range(KeyRange::all());
+        for (key, value) in pairs {
+            batch.put(key, value);
+        }
+        self.engine.submit(&batch)?;
+        self.engine.sync()?;
+        self.own = own;
+        Ok(())
+    }
+}
+
+/// Decides the commands of a request one after another, each seeing the effects of those before.
+fn decide(
+    request: &Request,
+    reader: &dyn Reader,
+    now_ms: u64,
+    cursors: &ScanCursors,
+    batch: &mut Batch,
+) -> Result<Vec<Reply>, MachineError> {
+    let mut overlay = Overlay::new(reader);
+    let mut replies = Vec::with_capacity(request.len());
+    for arguments in request {
+        let command = match Command::parse(arguments) {
+            Ok(command) => command,
+            Err(refusal) => {
+                replies.push(refusal);
+                continue;
+            }
+        };
+        let before = batch.len();
+        let context = Context {
+            reader: &overlay,
+            now_ms,
+            // Those of the engine might differ between servers.
+            limits: Limits::default(),
+            cursors,
+        };
+        replies.push(commands::execute(&command, &context, batch)?);
+        if request.len() > 1 {
+            overlay.apply(&batch.ops()[before..]);
+        }
+    }
+    Ok(replies)
+}
+
+/// A hash over everything that happened before and what an entry changed.
+fn chain(before: u64, id: LogId, changes: &[Op]) -> u64 {
+    // Two checksums of 32 bits that start differently: against divergence by mistake, not by intent.
+    let mut low = crc32fast::Hasher::new();
+    let mut high = crc32fast::Hasher::new_with_initial(0x6b70_7266);
+    for hasher in [&mut low, &mut high] {
+        for number in [before, id.term, id.index] {
+            hasher.update(&number.to_le_bytes());
+        }
+        for change in changes {
+            match change {
+                Op::Put { key, value } => update(hasher, b"p", &[key, value]),
+                Op::Delete { key } => update(hasher, b"d", &[key]),
+                Op::DeleteRange { range } => hasher.update(format!("{range:?}").as_bytes()),
+            }
+        }
+    }
+    u64::from(high.finalize()) << 32 | u64::from(low.finalize())
+}
+
+fn update(hasher: &mut crc32fast::Hasher, kind: &[u8], parts: &[&Bytes]) {
+    hasher.update(kind);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+}
+
+impl Own {
+    /// The leader's clock moves the time of the state: forward only, and only so far at once.
+    fn pass(&mut self, stamp_ms: u64) {
+        let limit = match self.time_ms {
+            0 => u64::MAX,
+            now => now.saturating_add(MAX_TIME_STEP_MS),
+        };
+        self.time_ms = self.time_ms.max(stamp_ms.min(limit));
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        for number in [
+            self.applied.term,
+            self.applied.index,
+            self.time_ms,
+            self.hash,
+            self.noted,
+        ] {
+            out.put_u64_le(number);
+        }
+        put_configuration(&mut out, &self.configuration);
+        self.sessions.encode(&mut out);
+        out
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut decoder = Decoder(bytes);
+        if decoder.u8()? != FORMAT {
+            return Err(Malformed);
+        }
+        let own = Self {
+            applied: LogId {
+                term: decoder.u64()?,
+                index: decoder.u64()?,
+            },
+            time_ms: decoder.u64()?,
+            hash: decoder.u64()?,
+            noted: decoder.u64()?,
+            configuration: configuration(&mut decoder)?,
+            sessions: Sessions::decode(&mut decoder)?,
+        };
+        decoder.end()?;
+        Ok(own)
+    }
+}
+
+fn put_configuration(out: &mut Vec<u8>, configuration: &Configuration) {
+    let Configuration {
+        voters,
+        outgoing,
+        learners,
+        incoming_learners,
+    } = configuration;
+    for part in [voters, outgoing, learners, incoming_learners] {
+        put_len(out, part.len());
+        for &node in part {
+            out.put_u64_le(node);
+        }
+    }
+}
+
+fn configuration(decoder: &mut Decoder) -> Result<Configuration, Malformed> {
+    let mut part = || Ok(decoder.many(Decoder::u64)?.into_iter().collect());
+    Ok(Configuration {
+        voters: part()?,
+        outgoing: part()?,
+        learners: part()?,
+        incoming_learners: part()?,
+    })
+}
+
+/// The state as of an entry, to be sent to another server.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// What the core knows of it.
+    pub meta: SnapshotMeta,
+    view: Arc<dyn Reader + Send + Sync>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// All pairs, one after another.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn encode(&self) -> Result<Bytes, MachineError> {
+        let mut out = vec![FORMAT];
+        for pair in self.view.scan(&KeyRange::all(), Direction::Forward) {
+            let (key, value) = pair?;
+            put_bytes(&mut out, &key);
+            put_bytes(&mut out, &value);
+        }
+        Ok(out.into())
+    }
+}
+
+fn decode_snapshot(data: Bytes) -> Result<Vec<(Bytes, Bytes)>, Malformed> {
+    let mut decoder = Decoder(data);
+    if decoder.u8()? != FORMAT {
+        return Err(Malformed);
+    }
+    let mut pairs = Vec::new();
+    while !decoder.is_empty() {
+        pairs.push((decoder.bytes()?, decoder.bytes()?));
+    }
+    Ok(pairs)
+}
