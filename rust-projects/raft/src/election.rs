@@ -10,12 +10,11 @@ use crate::reads::{Question, Reads};
 use crate::{HardState, LogId, Message, NodeId, Payload, ReadState, Term};
 
 impl Core {
-    /// Whether this server may begin an election: it remembers what it acknowledged, and is a voter, or was one until an entry that is not
-    /// known to be committed. Its log may be the only one with that entry and so the only one that can be elected (thesis, 4.2.2).
+    /// Whether this server may begin an election: it is a voter, or was one until an entry that is not known to be committed.
+    /// Its log may be the only one with that entry and so the only one that can be elected (thesis, 4.2.2).
     pub(crate) fn may_campaign(&self) -> bool {
         let mut since_commit = self.log.configurations_since(self.committed);
-        !self.hard_state.forgot
-            && since_commit.any(|configuration| configuration.is_voter(self.config.id))
+        since_commit.any(|configuration| configuration.is_voter(self.config.id))
     }
 
     pub(crate) fn postpone_election(&mut self) {
@@ -123,9 +122,9 @@ impl Core {
         );
     }
 
-    /// Whether a log that ends in `last` is at least as up-to-date as this one (section 5.4.1), and this server may vote at all.
+    /// Whether a log that ends in `last` is at least as up-to-date as this one (section 5.4.1).
     fn would_elect(&self, last: LogId) -> bool {
-        last >= self.log.last() && !self.hard_state.forgot
+        last >= self.log.last()
     }
 
     /// Whether a leader was heard so lately that others should not be elected (section 6): it may be a removed server that asks.

@@ -39,9 +39,6 @@ pub struct HardState {
     pub term: Term,
     /// Who got this server's vote in that term.
     pub voted_for: Option<NodeId>,
-    /// The disk lost something that this server had acknowledged. It never votes again: its vote could elect a leader that lacks what
-    /// it forgot. It has to be replaced by a member of another number.
-    pub forgot: bool,
 }
 
 /// What an entry carries.
@@ -101,7 +98,7 @@ pub struct SnapshotMeta {
 pub struct Write {
     /// Completions and the messages that wait for it name it by this.
     pub number: WriteNumber,
-    /// The new term, vote and memory of loss, if they changed.
+    /// The new term and vote, if they changed.
     pub hard_state: Option<HardState>,
     /// The log now starts after this snapshot's last entry; all entries held before are gone.
     pub snapshot: Option<SnapshotMeta>,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::EngineKind;
+use crate::{EngineKind, Owner};
 
 /// The result of a storage operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -76,15 +76,31 @@ pub enum Error {
         /// Engine that was asked for.
         wanted: EngineKind,
     },
+    /// The directory holds no engine's data. Choose another directory.
+    #[error("{dir} holds the data of {found}, which is no engine: pass another directory")]
+    NoEngine {
+        /// The data directory.
+        dir: PathBuf,
+        /// Who owns it.
+        found: Owner,
+    },
+    /// The directory holds no Raft log. Choose another directory.
+    #[error("{dir} holds the data of {found}, not a Raft log: choose another directory")]
+    NotRaftLog {
+        /// The directory.
+        dir: PathBuf,
+        /// Who owns it.
+        found: Owner,
+    },
     /// The directory was written by a newer version. Use that version.
     #[error(
-        "{dir} has format {found} of engine `{engine}`, this version reads up to {supported}: use a newer version"
+        "{dir} has format {found} of {owner}, this version reads up to {supported}: use a newer version"
     )]
     NewerFormat {
         /// The data directory.
         dir: PathBuf,
-        /// Engine that owns the data.
-        engine: EngineKind,
+        /// Whose data it is.
+        owner: Owner,
         /// Format found.
         found: u32,
         /// Newest format this version reads.

@@ -38,11 +38,11 @@ use crate::file::{DirLock, FileSystem, RealFs};
 use crate::flush::{Backend, Flusher, flatten};
 use crate::{
     Batch, Checkpoint, Direction, Durability, Engine, EngineKind, Entries, Error, Identity,
-    KeyRange, Keys, Limits, Op, Reader, Result, Seq, Snapshots, SyncPolicy,
+    KeyRange, Keys, Limits, Op, Owner, Reader, Result, Seq, Snapshots, SyncPolicy,
 };
 
 const IDENTITY: Identity = Identity {
-    engine: EngineKind::Fjall,
+    owner: Owner::Engine(EngineKind::Fjall),
     format: 1,
 };
 

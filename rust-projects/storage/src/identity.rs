@@ -1,7 +1,7 @@
-//! Which engine, and which version of its format, owns a data directory.
+//! Who owns a data directory, in which version of its format.
 //!
-//! The file `KEYPROOF` holds one line, `keyproof <engine> <format>`, and is written before the engine's first byte.
-//! A directory with data of one engine is refused by every other one, by name.
+//! The file `KEYPROOF` holds one line, `keyproof <owner> <format>`, and is written before the owner's first byte.
+//! A directory with data of one owner is refused by every other one, by name.
 
 use std::fmt;
 use std::path::Path;
@@ -57,12 +57,47 @@ impl FromStr for EngineKind {
     }
 }
 
+/// Whose files a directory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// An engine's.
+    Engine(EngineKind),
+    /// The Raft log's.
+    RaftLog,
+}
+
+impl Owner {
+    /// The name used in the identity file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Engine(engine) => engine.name(),
+            Self::RaftLog => "raft-log",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let engines = EngineKind::ALL.into_iter().map(Self::Engine);
+        engines
+            .chain([Self::RaftLog])
+            .find(|owner| owner.name() == name)
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine(engine) => write!(f, "engine `{engine}`"),
+            Self::RaftLog => f.write_str("the Raft log"),
+        }
+    }
+}
+
 /// What a directory's identity file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// The engine that owns the directory.
-    pub engine: EngineKind,
-    /// The version of that engine's format.
+    /// Whose directory it is.
+    pub owner: Owner,
+    /// The version of the owner's format.
     pub format: u32,
 }
 
@@ -82,11 +117,11 @@ impl Identity {
             return Ok(None);
         }
         let text = String::from_utf8_lossy(&bytes);
-        let corrupt = || Error::corrupt(&path, 0, "expected `keyproof <engine> <format>`");
+        let corrupt = || Error::corrupt(&path, 0, "expected `keyproof <owner> <format>`");
         let mut words = text.strip_suffix('\n').ok_or_else(corrupt)?.split(' ');
         match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("keyproof"), Some(engine), Some(format), None) => Ok(Some(Self {
-                engine: engine.parse().map_err(|_| corrupt())?,
+            (Some("keyproof"), Some(owner), Some(format), None) => Ok(Some(Self {
+                owner: Owner::named(owner).ok_or_else(corrupt)?,
                 // Formats are counted from 1.
                 format: format
                     .parse()
@@ -98,20 +133,32 @@ impl Identity {
         }
     }
 
+    /// The engine whose directory `dir` is; `None` when it has no identity.
+    ///
+    /// # Errors
+    /// As [`Identity::read`]; [`Error::NoEngine`] when something else owns it.
+    pub fn read_engine(files: &dyn FileSystem, dir: &Path) -> Result<Option<EngineKind>> {
+        match Self::read(files, dir)?.map(|found| found.owner) {
+            None => Ok(None),
+            Some(Owner::Engine(engine)) => Ok(Some(engine)),
+            Some(found) => Err(Error::NoEngine {
+                dir: dir.to_owned(),
+                found,
+            }),
+        }
+    }
+
     /// Claims `dir` for this identity: records it durably in a new directory, or checks it against what is recorded.
     ///
     /// # Errors
-    /// [`Error::WrongEngine`] or [`Error::NewerFormat`] when the directory belongs to another; I/O errors.
+    /// [`Error::WrongEngine`], [`Error::NoEngine`], [`Error::NotRaftLog`] or [`Error::NewerFormat`] when the directory
+    /// belongs to another; I/O errors.
     pub fn claim(self, files: &dyn FileSystem, dir: &Path) -> Result<()> {
         match Self::read(files, dir)? {
-            Some(found) if found.engine != self.engine => Err(Error::WrongEngine {
-                dir: dir.to_owned(),
-                found: found.engine,
-                wanted: self.engine,
-            }),
+            Some(found) if found.owner != self.owner => Err(self.refuse(dir, found.owner)),
             Some(found) if found.format > self.format => Err(Error::NewerFormat {
                 dir: dir.to_owned(),
-                engine: self.engine,
+                owner: self.owner,
                 found: found.format,
                 supported: self.format,
             }),
@@ -120,9 +167,20 @@ impl Identity {
         }
     }
 
+    fn refuse(self, dir: &Path, found: Owner) -> Error {
+        let dir = dir.to_owned();
+        match (self.owner, found) {
+            (Owner::Engine(wanted), Owner::Engine(found)) => {
+                Error::WrongEngine { dir, found, wanted }
+            }
+            (Owner::Engine(_), found) => Error::NoEngine { dir, found },
+            (Owner::RaftLog, found) => Error::NotRaftLog { dir, found },
+        }
+    }
+
     /// Writes the identity file, whatever it said before.
     pub(crate) fn record(self, files: &dyn FileSystem, dir: &Path) -> Result<()> {
-        let line = format!("keyproof {} {}\n", self.engine, self.format);
+        let line = format!("keyproof {} {}\n", self.owner.name(), self.format);
         files.write_durably(&Self::path(dir), line.as_bytes())
     }
 

@@ -24,6 +24,7 @@ pub mod fjall_engine;
 mod flush;
 mod identity;
 pub mod kvs;
+pub mod log;
 pub mod memory;
 mod range;
 pub mod sled_engine;
@@ -35,7 +36,7 @@ pub use engine::{
 };
 pub use error::{Error, Result};
 pub use fjall_engine::FjallEngine;
-pub use identity::{EngineKind, Identity};
+pub use identity::{EngineKind, Identity, Owner};
 pub use memory::MemoryEngine;
 pub use range::KeyRange;
 pub use sled_engine::SledEngine;

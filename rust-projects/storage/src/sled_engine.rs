@@ -31,11 +31,11 @@ use crate::file::{DirLock, FileSystem, RealFs};
 use crate::flush::{Backend, Flusher, flatten};
 use crate::{
     Batch, Direction, Durability, Engine, EngineKind, Entries, Error, Identity, KeyRange, Keys,
-    Limits, Reader, Result, Seq, SyncPolicy,
+    Limits, Owner, Reader, Result, Seq, SyncPolicy,
 };
 
 const IDENTITY: Identity = Identity {
-    engine: EngineKind::Sled,
+    owner: Owner::Engine(EngineKind::Sled),
     format: 1,
 };
 

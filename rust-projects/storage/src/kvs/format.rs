@@ -8,19 +8,25 @@
 
 use bytes::BufMut;
 
-use super::codec::{Cursor, put_bound, put_varint};
+use super::codec::{Cursor, put_bound, put_varint, take_bound};
+use crate::log::{self, FrameHead, Layout, RawFrame, SegmentHeader};
 use crate::{KeyRange, Seq};
+
+pub use crate::log::{FRAME_LEN, FrameError, HEADER_LEN};
 
 /// Version of the engine's format, in the identity file and in every segment.
 pub const FORMAT: u32 = 1;
-/// Length of a segment's header in bytes.
-pub const HEADER_LEN: usize = 32;
-/// Length of a frame's header in bytes.
-pub const FRAME_LEN: usize = 32;
 /// Length of the checksum that follows each value, in bytes.
 pub const CHECK_LEN: usize = 4;
 
-const MAGIC: [u8; 7] = *b"KPSEGMT";
+/// What the engine's segments and frames are marked with.
+pub(super) const LAYOUT: Layout = Layout {
+    magic: *b"KPSEGMT",
+    format: FORMAT,
+    owner: "the log engine",
+    segment_kinds: b"LC",
+    frame_kinds: &[b'B', b'M', log::FOOTER],
+};
 
 /// Who wrote a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +51,20 @@ pub struct Header {
 impl Header {
     /// The header's bytes.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
-        let mut bytes = [0; HEADER_LEN];
-        bytes[..7].copy_from_slice(&MAGIC);
-        bytes[7] = match self.kind {
+        self.plain().encode(&LAYOUT)
+    }
+
+    /// As the layer below knows it.
+    pub(super) fn plain(&self) -> SegmentHeader {
+        let kind = match self.kind {
             SegmentKind::Log => b'L',
             SegmentKind::Compacted => b'C',
         };
-        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.id.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.salt.to_le_bytes());
-        let check = crc32fast::hash(&bytes[..28]);
-        bytes[28..].copy_from_slice(&check.to_le_bytes());
-        bytes
+        SegmentHeader {
+            kind,
+            id: self.id,
+            salt: self.salt,
+        }
     }
 
     /// Decodes and checks a header.
@@ -64,29 +72,12 @@ impl Header {
     /// # Errors
     /// What does not hold, in words.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let bytes = bytes
-            .first_chunk::<HEADER_LEN>()
-            .ok_or("the segment is shorter than its header")?;
-        if bytes[..7] != MAGIC {
-            return Err("this is not a segment of the log engine".into());
-        }
-        if u32_at(bytes, 28) != crc32fast::hash(&bytes[..28]) {
-            return Err("the header's checksum does not match".into());
-        }
-        let format = u32_at(bytes, 8);
-        if format > FORMAT {
-            return Err(format!("format {format} is newer than {FORMAT}"));
-        }
-        let kind = match bytes[7] {
+        let SegmentHeader { kind, id, salt } = SegmentHeader::decode(bytes, &LAYOUT)?;
+        let kind = match kind {
             b'L' => SegmentKind::Log,
-            b'C' => SegmentKind::Compacted,
-            other => return Err(format!("unknown segment kind {other}")),
+            _ => SegmentKind::Compacted,
         };
-        Ok(Self {
-            kind,
-            id: u32_at(bytes, 12),
-            salt: u64_at(bytes, 16),
-        })
+        Ok(Self { kind, id, salt })
     }
 }
 
@@ -118,15 +109,6 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-/// Why no frame could be decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FrameError {
-    /// The bytes end before the frame does.
-    Short,
-    /// The bytes are no frame.
-    Bad(&'static str),
-}
-
 impl<'a> Frame<'a> {
     /// Length in bytes, header included.
     pub fn frame_len(&self) -> usize {
@@ -138,34 +120,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// [`FrameError`] when no intact frame starts there.
     pub fn decode(bytes: &'a [u8], salt: u64, offset: u64) -> Result<Self, FrameError> {
-        let header = bytes.first_chunk::<FRAME_LEN>().ok_or(FrameError::Short)?;
-        let kind = match header[4] {
-            b'B' => FrameKind::Batch,
-            b'M' => FrameKind::Moved,
-            b'F' => FrameKind::Footer,
-            _ => return Err(FrameError::Bad("no frame starts here")),
-        };
-        // Checked first: a length that is not ours must not make us read megabytes, over and over, while searching.
-        if header[5..8] != header_check(salt, offset, header) {
-            return Err(FrameError::Bad(
-                "the frame header's checksum does not match",
-            ));
-        }
-        let payload_len = u32_at(header, 8) as usize;
-        let payload = bytes[FRAME_LEN..]
-            .get(..payload_len)
-            .ok_or(FrameError::Short)?;
-        if u32_at(header, 0) != frame_check(salt, offset, &header[4..], payload) {
-            return Err(FrameError::Bad("the frame's checksum does not match"));
-        }
-        Ok(Self {
-            kind,
-            count: u32_at(header, 12),
-            seq: u64_at(header, 16),
-            durable: u64_at(header, 24),
-            offset,
-            payload,
-        })
+        RawFrame::decode(bytes, &LAYOUT, salt, offset).map(Self::from)
     }
 
     /// The records in order; stops after the first error.
@@ -181,6 +136,24 @@ impl<'a> Frame<'a> {
     }
 }
 
+impl<'a> From<RawFrame<'a>> for Frame<'a> {
+    fn from(raw: RawFrame<'a>) -> Self {
+        let kind = match raw.head.kind {
+            b'B' => FrameKind::Batch,
+            b'M' => FrameKind::Moved,
+            _ => FrameKind::Footer,
+        };
+        Self {
+            kind,
+            seq: raw.head.seq,
+            durable: raw.head.durable,
+            count: raw.head.count,
+            offset: raw.offset,
+            payload: raw.payload,
+        }
+    }
+}
+
 /// Builds one frame.
 #[derive(Debug)]
 pub struct FrameWriter {
@@ -191,11 +164,9 @@ pub struct FrameWriter {
 
 impl FrameWriter {
     /// Begins a frame in `buffer`, whose content is dropped and whose memory is used.
-    pub fn new(mut buffer: Vec<u8>, kind: FrameKind) -> Self {
-        buffer.clear();
-        buffer.extend_from_slice(&[0; FRAME_LEN]);
+    pub fn new(buffer: Vec<u8>, kind: FrameKind) -> Self {
         Self {
-            out: buffer,
+            out: log::begin_frame(buffer),
             kind,
             count: 0,
         }
@@ -218,23 +189,19 @@ impl FrameWriter {
     }
 
     /// The frame's bytes, to stand at `offset` of the segment with `salt`.
-    pub fn finish(mut self, salt: u64, offset: u64, seq: Seq, durable: u64) -> Vec<u8> {
-        let (header, payload) = self.out.split_at_mut(FRAME_LEN);
-        header[4] = match self.kind {
+    pub fn finish(self, salt: u64, offset: u64, seq: Seq, durable: u64) -> Vec<u8> {
+        let kind = match self.kind {
             FrameKind::Batch => b'B',
             FrameKind::Moved => b'M',
-            FrameKind::Footer => b'F',
+            FrameKind::Footer => log::FOOTER,
         };
-        let payload_len = u32::try_from(payload.len()).expect("batches are limited to 1 GiB");
-        header[8..12].copy_from_slice(&payload_len.to_le_bytes());
-        header[12..16].copy_from_slice(&self.count.to_le_bytes());
-        header[16..24].copy_from_slice(&seq.to_le_bytes());
-        header[24..32].copy_from_slice(&durable.to_le_bytes());
-        let check = header_check(salt, offset, header);
-        header[5..8].copy_from_slice(&check);
-        let check = frame_check(salt, offset, &header[4..], payload);
-        header[..4].copy_from_slice(&check.to_le_bytes());
-        self.out
+        let head = FrameHead {
+            kind,
+            count: self.count,
+            seq,
+            durable,
+        };
+        log::finish_frame(self.out, head, salt, offset)
     }
 }
 
@@ -395,42 +362,14 @@ fn decode_record<'a>(
             (Change::Delete { key }, cursor.position)
         }
         DELETE_RANGE => {
-            let start = cursor.bound()?;
-            let end = cursor.bound()?;
+            let start = take_bound(cursor)?;
+            let end = take_bound(cursor)?;
             let range = KeyRange { start, end };
             (Change::DeleteRange { range }, cursor.position)
         }
         _ => return None,
     };
     Some((Record { seq, change }, value_offset))
-}
-
-/// Low 24 bits of the checksum over the header's fields.
-fn header_check(salt: u64, offset: u64, header: &[u8]) -> [u8; 3] {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&salt.to_le_bytes());
-    hasher.update(&offset.to_le_bytes());
-    hasher.update(&header[4..5]);
-    hasher.update(&header[8..]);
-    let [a, b, c, _] = hasher.finalize().to_le_bytes();
-    [a, b, c]
-}
-
-fn frame_check(salt: u64, offset: u64, header: &[u8], payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&salt.to_le_bytes());
-    hasher.update(&offset.to_le_bytes());
-    hasher.update(header);
-    hasher.update(payload);
-    hasher.finalize()
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::BufMut;
 
-use super::codec::{Cursor, head, put_bound, put_varint};
+use super::codec::{Cursor, head, put_bound, put_varint, take_bound};
 use super::format::{Change, Frame, Header};
 use super::index::Version;
 use super::segment::{self, Segment};
@@ -205,8 +205,8 @@ impl Hint {
                 offset: u32::try_from(cursor.varint()?).ok()?,
                 record_len: cursor.varint()?,
                 range: KeyRange {
-                    start: cursor.bound()?,
-                    end: cursor.bound()?,
+                    start: take_bound(&mut cursor)?,
+                    end: take_bound(&mut cursor)?,
                 },
             });
         }

@@ -88,12 +88,12 @@ use self::snapshot::{Pin, Registry};
 use crate::file::DirLock;
 use crate::{
     Batch, Checkpoint, Direction, Durability, Engine, EngineKind, Entries, Error, Identity,
-    KeyRange, Keys, Limits, Reader, Result, Seq, Snapshots, SyncPolicy,
+    KeyRange, Keys, Limits, Owner, Reader, Result, Seq, Snapshots, SyncPolicy,
 };
 
 /// What the identity file of a directory of this engine says.
 pub(crate) const IDENTITY: Identity = Identity {
-    engine: EngineKind::Kvs,
+    owner: Owner::Engine(EngineKind::Kvs),
     format: format::FORMAT,
 };
 

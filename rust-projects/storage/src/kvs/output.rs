@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::format::{FrameKind, FrameWriter, HEADER_LEN, Header, Record, SegmentKind};
 use super::hint::write_hint;
 use super::segment::{Segment, segment_path, temporary_path};
-use super::shared::{record_len, salt};
+use super::shared::record_len;
 use crate::file::{File, FileSystem};
+use crate::log::salt;
 use crate::{Result, Seq};
 
 /// Records are written in frames of about this size.

@@ -19,6 +19,7 @@ use super::options::{CutTail, Recovery};
 use super::segment::{self, Damage, Segment, segment_id};
 use super::shared::{RangeDeletion, put_len, tombstone_len};
 use crate::file::FileSystem;
+use crate::log;
 use crate::{Error, Result, Seq};
 
 /// What a directory holds.
@@ -136,16 +137,8 @@ fn read_header(files: &dyn FileSystem, path: &Path, id: u32) -> Result<Header> {
 pub(super) fn tail_candidates(
     segments: impl DoubleEndedIterator<Item = (u32, SegmentKind, u64)>,
 ) -> Vec<u32> {
-    let mut tails = Vec::new();
-    for (id, kind, len) in segments.rev() {
-        if kind == SegmentKind::Log {
-            tails.insert(0, id);
-            if len > HEADER_LEN as u64 {
-                break;
-            }
-        }
-    }
-    tails
+    let log = segments.filter(|(_, kind, _)| *kind == SegmentKind::Log);
+    log::tail_candidates(log.map(|(id, _, len)| (id, len)))
 }
 
 fn open_segment(

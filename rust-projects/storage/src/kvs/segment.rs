@@ -9,12 +9,15 @@ use bytes::Bytes;
 
 use super::cache::Blocks;
 use super::format::{
-    self, CHECK_LEN, FRAME_LEN, Frame, FrameError, FrameKind, HEADER_LEN, Header, SegmentKind,
+    self, CHECK_LEN, FRAME_LEN, Frame, FrameKind, HEADER_LEN, Header, LAYOUT, SegmentKind,
 };
 use super::index::Version;
-use super::shared::salt;
 use crate::file::{File, FileSystem};
+use crate::log::{self, Piece, Pieces, salt};
 use crate::{Error, Result, Seq};
+
+pub use crate::log::Damage;
+pub(super) use crate::log::{segment_id, segment_path, temporary_path};
 
 /// An open segment. Its file stays readable after it was removed, for as long as somebody holds it.
 #[derive(Debug)]
@@ -57,21 +60,8 @@ impl Segment {
             id,
             salt: salt(entropy, id),
         };
-        let path = segment_path(dir, header.id);
-        let temporary = temporary_path(&path);
-        let attempt = || -> Result<Arc<dyn File>> {
-            let file = files.create(&temporary)?;
-            file.allocate(capacity)?;
-            file.write_all_at(&header.encode(), 0)?;
-            file.sync_data()?;
-            files.rename(&temporary, &path)?;
-            files.sync_dir(dir)?;
-            Ok(file)
-        };
-        let file = attempt().inspect_err(|_| {
-            // Free the space at once; whatever stays is removed at the next open.
-            let _ = files.remove(&temporary);
-        })?;
+        let file = log::create_segment(files, dir, &LAYOUT, header.plain(), capacity)?;
+        let path = segment_path(dir, id);
         Ok(Self::new(header, path, file, capacity, HEADER_LEN as u64))
     }
 
@@ -167,7 +157,7 @@ impl Segment {
         let offset = self.size();
         // What the footer vouches for must be on disk before the footer is.
         self.sync()?;
-        self.write(&footer(self.header.salt, offset, seq), offset)?;
+        self.write(&log::footer(self.header.salt, offset, seq), offset)?;
         self.sync()?;
         self.sealed.store(true, Ordering::Release);
         Ok(())
@@ -231,30 +221,6 @@ pub(super) fn value_matches(key: &[u8], bytes: &[u8]) -> bool {
     format::value_check(key, value).to_le_bytes() == *check
 }
 
-/// The bytes of a footer at `offset`.
-pub(super) fn footer(salt: u64, offset: u64, seq: u64) -> Vec<u8> {
-    let frame = format::FrameWriter::new(Vec::with_capacity(FRAME_LEN), FrameKind::Footer);
-    frame.finish(salt, offset, seq, offset)
-}
-
-/// `<dir>/<id>.segment`.
-pub(super) fn segment_path(dir: &Path, id: u32) -> PathBuf {
-    dir.join(format!("{id:010}.segment"))
-}
-
-/// Where a segment is built before it gets its name.
-pub(super) fn temporary_path(path: &Path) -> PathBuf {
-    path.with_extension("segment-new")
-}
-
-/// The id in a segment's file name.
-pub(super) fn segment_id(path: &Path) -> Option<u32> {
-    if path.extension()? != "segment" {
-        return None;
-    }
-    path.file_stem()?.to_str()?.parse().ok()
-}
-
 /// All segments by id; readers take no lock.
 #[derive(Debug, Default)]
 pub(super) struct SegmentSet {
@@ -312,24 +278,6 @@ pub struct ScanEnd {
     pub damage: Option<Damage>,
 }
 
-/// Bytes that are no frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// Offset of the first bad frame.
-    pub offset: u64,
-    /// What does not hold there.
-    pub what: String,
-    /// The furthest point that an intact frame, before or after the damage, says was durable.
-    pub durable: u64,
-}
-
-impl Damage {
-    /// Whether a crash can explain it: nobody was told that these bytes are durable (design decision 6).
-    pub fn is_torn_tail(&self) -> bool {
-        self.durable <= self.offset
-    }
-}
-
 /// Walks the frames of a segment whose header was already decoded. `visit` gets each intact frame of the run from the
 /// start; with `salvage` also those beyond damage.
 pub fn scan<'a>(
@@ -345,14 +293,15 @@ pub fn scan<'a>(
         damage: None,
     };
     let mut durable = HEADER_LEN as u64;
-    let mut position = HEADER_LEN;
-    while position < bytes.len() {
-        match intact_frame(&bytes[position..], header.salt, position as u64) {
-            Ok(frame) => {
-                position += frame.frame_len();
+    for piece in Pieces::new(bytes, &LAYOUT, header.salt, intact_frame) {
+        match piece {
+            Piece::Frame {
+                raw,
+                content: frame,
+            } => {
                 durable = durable.max(frame.durable);
                 if result.damage.is_none() {
-                    result.end = position as u64;
+                    result.end = raw.end();
                     result.footer = frame.kind == FrameKind::Footer;
                     result.seq = result.seq.max(frame.seq);
                 }
@@ -360,16 +309,12 @@ pub fn scan<'a>(
                     visit(frame);
                 }
             }
-            Err(what) => {
-                if result.damage.is_none() {
-                    let offset = position as u64;
-                    result.damage = Some(Damage {
-                        offset,
-                        what,
-                        durable: 0,
-                    });
-                }
-                position += 1;
+            Piece::Bad { offset, what, .. } => {
+                result.damage.get_or_insert(Damage {
+                    offset,
+                    what,
+                    durable: 0,
+                });
             }
         }
     }
@@ -379,11 +324,8 @@ pub fn scan<'a>(
     result
 }
 
-fn intact_frame(bytes: &[u8], salt: u64, offset: u64) -> std::result::Result<Frame<'_>, String> {
-    let frame = Frame::decode(bytes, salt, offset).map_err(|error| match error {
-        FrameError::Short => "the file ends within a frame".to_owned(),
-        FrameError::Bad(what) => what.to_owned(),
-    })?;
+fn intact_frame(raw: log::RawFrame<'_>) -> std::result::Result<Frame<'_>, String> {
+    let frame = Frame::from(raw);
     for record in frame.records() {
         record?;
     }

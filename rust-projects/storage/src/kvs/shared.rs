@@ -406,11 +406,3 @@ impl Shared {
         });
     }
 }
-
-/// A salt for segment `id`: the finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014) over both.
-pub(super) fn salt(entropy: u64, id: u32) -> u64 {
-    let mut z = entropy.wrapping_add(u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}

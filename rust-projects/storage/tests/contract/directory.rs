@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use storage::{Batch, Durability, Engine, EngineKind, Error, Identity, KeyRange, SyncPolicy};
+use storage::{
+    Batch, Durability, Engine, EngineKind, Error, Identity, KeyRange, Owner, SyncPolicy,
+};
 
 use crate::engines::Subject;
 use crate::{all, fresh, get, open, put};
@@ -77,6 +79,10 @@ pub(crate) fn the_directory_of_another_engine_is_refused_by_name<S: Subject>() {
         let kept = fs::read_to_string(dir.path().join("KEYPROOF")).unwrap();
         assert_eq!(kept, identity);
     }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("KEYPROOF"), "keyproof raft-log 1\n").unwrap();
+    let error = S::open(dir.path(), SyncPolicy::Always).err().unwrap();
+    assert!(matches!(error, Error::NoEngine { found, .. } if found == Owner::RaftLog));
 }
 
 pub(crate) fn a_newer_format_is_refused<S: Subject>() {
@@ -85,7 +91,7 @@ pub(crate) fn a_newer_format_is_refused<S: Subject>() {
     drop(engine);
     let files = storage::file::RealFs;
     let identity = Identity::read(&files, dir.path()).unwrap().unwrap();
-    assert_eq!(identity.engine, S::KIND);
+    assert_eq!(identity.owner, Owner::Engine(S::KIND));
     let path = dir.path().join("KEYPROOF");
     let own = fs::read(&path).unwrap();
     let newer = identity.format + 1;
