@@ -51,7 +51,7 @@ pub use context::Context;
 pub use error::{Error, Result};
 pub use overlay::Overlay;
 pub use scan::ScanCursors;
-pub use session::{Decision, Env, Host, Session};
+pub use session::{Decision, Env, Host, Route, Session};
 pub use watch::WatchTable;
 
 use storage::Batch;

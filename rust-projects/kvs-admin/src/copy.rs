@@ -20,14 +20,16 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<Copied, Failure> {
     require_data(from)?;
     // `.` has no name to put beside.
     let to = &std::path::absolute(to).map_err(Failure::io("find", to))?;
-    if let Ok(Some(found)) = Identity::read(&RealFs, from)
-        && found.engine != EngineKind::Kvs
-    {
-        return Err(Failure::Storage(storage::Error::WrongEngine {
-            dir: from.to_owned(),
-            found: found.engine,
-            wanted: EngineKind::Kvs,
-        }));
+    match Identity::read_engine(&RealFs, from) {
+        Ok(Some(found)) if found != EngineKind::Kvs => {
+            return Err(Failure::Storage(storage::Error::WrongEngine {
+                dir: from.to_owned(),
+                found,
+                wanted: EngineKind::Kvs,
+            }));
+        }
+        Err(error @ storage::Error::NoEngine { .. }) => return Err(Failure::Storage(error)),
+        _ => {}
     }
     require_empty(to)?;
     let _lock = RealFs.lock_dir(from)?;

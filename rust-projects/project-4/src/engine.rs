@@ -124,9 +124,10 @@ impl<E: Engine> KvsEngine for Store<E> {
 /// The engine to open `directory` with: the one `wanted`, else the one whose data is there, else ours.
 ///
 /// # Errors
-/// [`storage::Error::WrongEngine`] when the data there is another's than `wanted`; I/O errors.
+/// [`storage::Error::WrongEngine`] when the data there is another's than `wanted`, or that of no engine at all
+/// ([`storage::Error::NoEngine`]); I/O errors.
 pub fn choose_engine(directory: &Path, wanted: Option<EngineKind>) -> Result<EngineKind> {
-    let found = Identity::read(&RealFs, directory)?.map(|identity| identity.engine);
+    let found = Identity::read_engine(&RealFs, directory)?;
     match (wanted, found) {
         (Some(wanted), Some(found)) if wanted != found => Err(storage::Error::WrongEngine {
             dir: directory.to_owned(),

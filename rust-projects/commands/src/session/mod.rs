@@ -22,6 +22,7 @@
 //! ```
 
 mod connection;
+mod route;
 mod subcommand;
 mod transaction;
 
@@ -31,6 +32,7 @@ use wire::{Protocol, Reply};
 
 use crate::watch::Watches;
 use crate::{Command, Context, Flow, Result, WatchTable};
+pub use route::Route;
 use transaction::Transaction;
 
 /// What the server does after a command.

@@ -11,6 +11,8 @@ use crate::{Command, Context, Overlay, Result, WatchTable, keyspace};
 const MAX_WATCHED_KEYS: usize = 1 << 16;
 /// What a queued argument takes in memory beyond its bytes, roughly.
 const ARGUMENT_OVERHEAD_BYTES: usize = 64;
+/// What EXEC answers when a request was refused before it was queued.
+pub(super) const SPOILED: &str = "EXECABORT Transaction discarded because of previous errors.";
 
 /// Requests queued since MULTI.
 #[derive(Debug, Default)]
@@ -39,6 +41,11 @@ impl Transaction {
             self.requests.push(copies.collect());
         }
         Reply::Simple("QUEUED".into())
+    }
+
+    /// The requests in their order; `None` if EXEC is to refuse.
+    pub(super) fn into_requests(self) -> Option<Vec<Vec<Bytes>>> {
+        (!self.is_spoiled).then_some(self.requests)
     }
 
     /// Makes EXEC refuse.
@@ -101,9 +108,7 @@ impl Session {
         let holds = self.watches.hold(env.watches, env.context.now_ms);
         self.watches.clear(env.watches);
         if transaction.is_spoiled {
-            return Ok(Reply::error(
-                "EXECABORT Transaction discarded because of previous errors.",
-            ));
+            return Ok(Reply::error(SPOILED));
         }
         if !holds {
             return Ok(Reply::NullArray);

@@ -23,7 +23,7 @@ pub(crate) fn open(
 ) -> Result<OpenEngine> {
     let kind = match engine {
         Some(kind) => kind,
-        None => Identity::read(&RealFs, dir)?.map_or(EngineKind::Kvs, |found| found.engine),
+        None => Identity::read_engine(&RealFs, dir)?.unwrap_or(EngineKind::Kvs),
     };
     match kind {
         EngineKind::Kvs => {

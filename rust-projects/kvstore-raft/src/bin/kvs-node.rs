@@ -1,0 +1,158 @@
+//! `kvs-node`: a node of the replicated store, or a whole cluster for development.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use kvstore_raft::{Config, Dev, NodeError, RunError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The exit code after a failure of the disk or the state: starting again at once will not help.
+const FATAL: u8 = 3;
+
+/// A store that is replicated by Raft and speaks Redis' protocol.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  kvs-node dev --data-dir /tmp/cluster\n  redis-cli -p 4001 SET greeting hello\n  redis-cli -p 4002 GET greeting"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a cluster on this machine, each node in a process of its own
+    Dev(DevArguments),
+    /// Run one node
+    Run(RunArguments),
+}
+
+#[derive(Args)]
+struct DevArguments {
+    /// How many nodes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    nodes: u16,
+    /// Where the nodes keep their data, each in a directory of its own
+    #[arg(long, default_value = "kvs-dev")]
+    data_dir: PathBuf,
+    /// Port of the first node for clients; the others follow
+    #[arg(long, default_value_t = 4000)]
+    port: u16,
+    /// Port of the first node for its peers; the others follow
+    #[arg(long, default_value_t = 2379)]
+    peer_port: u16,
+}
+
+#[derive(Args)]
+struct RunArguments {
+    /// Number of this node; never used for another one
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    id: u64,
+    /// Name of the cluster; nodes of another one are refused
+    #[arg(long, default_value = "keyproof")]
+    cluster: String,
+    /// Where this node keeps its data
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Address for clients
+    #[arg(long, default_value = "127.0.0.1:4000")]
+    addr: SocketAddr,
+    /// Address for the other nodes
+    #[arg(long, default_value = "127.0.0.1:2379")]
+    peer_addr: SocketAddr,
+    /// Another node of the cluster, once for each
+    #[arg(long = "peer", value_name = "ID=HOST:PORT", value_parser = peer)]
+    peers: Vec<(u64, String)>,
+}
+
+fn peer(text: &str) -> Result<(u64, String), String> {
+    let (id, address) = text
+        .split_once('=')
+        .ok_or("expected ID=HOST:PORT, as in 2=127.0.0.1:2380")?;
+    let id = id
+        .parse()
+        .map_err(|_| format!("`{id}` is not the number of a node"))?;
+    Ok((id, address.to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match Arguments::parse().verb {
+        Verb::Dev(arguments) => dev(arguments).await,
+        Verb::Run(arguments) => run(arguments).await,
+    }
+}
+
+async fn dev(arguments: DevArguments) -> ExitCode {
+    let dev = Dev {
+        nodes: arguments.nodes,
+        data_dir: arguments.data_dir,
+        port: arguments.port,
+        peer_port: arguments.peer_port,
+    };
+    match dev.run(stop()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: the nodes could not be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: RunArguments) -> ExitCode {
+    let peers: BTreeMap<_, _> = arguments.peers.into_iter().collect();
+    if peers.contains_key(&arguments.id) {
+        eprintln!(
+            "error: --peer names node {} itself; leave it out",
+            arguments.id
+        );
+        return ExitCode::from(2);
+    }
+    let config = Config {
+        cluster: arguments.cluster,
+        id: arguments.id,
+        data_dir: arguments.data_dir,
+        addr: arguments.addr,
+        peer_addr: arguments.peer_addr,
+        peers,
+    };
+    match kvstore_raft::run(config, stop()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error {
+                RunError::NotLoopback(_) => ExitCode::from(2),
+                RunError::Node(
+                    NodeError::Log(_) | NodeError::Machine(_) | NodeError::Engine(_),
+                )
+                | RunError::Damaged { .. } => ExitCode::from(FATAL),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Completes on SIGTERM or Ctrl-C.
+async fn stop() {
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,262 @@
+//! The RESP service: any node answers any client.
+//!
+//! Requests that a client pipelines are taken together as far as possible: writes that follow each other are one entry of the log, reads that follow each
+//! other one question to the leader. A read waits for the writes before it, so a client sees its own writes, in order.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use commands::{Decision, Host, Route, Session};
+use raft::Refused;
+use replica::Answer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use wire::{Limits, Reply, RequestParser};
+
+use crate::node::{Inbox, Status};
+
+/// The version of Redis whose commands these are; clients choose what to send by it.
+const REDIS_VERSION: &str = "7.0.0";
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 10_000;
+/// Commands and bytes that one entry of the log takes from a pipeline at most.
+const MAX_GROUP_COMMANDS: usize = 256;
+const MAX_GROUP_BYTES: usize = 1 << 20;
+/// Bytes of one request at most.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
+
+/// Serves clients until the listener fails.
+///
+/// # Errors
+/// The listener's.
+pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()> {
+    let ids = Arc::new(AtomicU64::new(1));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let (stream, _) = listener.accept().await?;
+        let connection = Connection {
+            stream,
+            session: Session::new(ids.fetch_add(1, Ordering::Relaxed)),
+            parser: RequestParser::new(limits()),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            host: NodeHost::default(),
+            inbox: inbox.clone(),
+        };
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.run().await {
+                tracing::debug!(%error, "a client's connection ended");
+            }
+        });
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        max_arg_bytes: MAX_REQUEST_BYTES,
+        max_request_bytes: MAX_REQUEST_BYTES,
+        ..Limits::default()
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    session: Session,
+    parser: RequestParser,
+    input: BytesMut,
+    output: Vec<u8>,
+    host: NodeHost,
+    inbox: Inbox,
+}
+
+/// Commands of one kind that wait to be sent together.
+#[derive(Default)]
+struct Group {
+    commands: Vec<Vec<Bytes>>,
+    bytes: usize,
+    writes: bool,
+}
+
+impl Connection {
+    async fn run(mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        loop {
+            let goes_on = self.answer_what_is_there().await;
+            self.stream.write_all(&self.output).await?;
+            self.output.clear();
+            if !goes_on {
+                return self.stream.shutdown().await;
+            }
+            self.parser.reserve(&mut self.input);
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers all complete requests; false when the connection is to be closed.
+    async fn answer_what_is_there(&mut self) -> bool {
+        let mut group = Group::default();
+        loop {
+            let request = match self.parser.parse(&mut self.input) {
+                Ok(Some(request)) => request,
+                Ok(None) => {
+                    self.send(&mut group).await;
+                    return true;
+                }
+                Err(error) => {
+                    self.send(&mut group).await;
+                    self.reply(&error.to_reply());
+                    return false;
+                }
+            };
+            if request
+                .args
+                .first()
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"INFO"))
+            {
+                self.host.status = self.inbox.status().await;
+            }
+            match self.session.route(&request.args, &self.host) {
+                Route::Data {
+                    commands,
+                    writes,
+                    is_transaction: false,
+                } => {
+                    if group.is_full() || group.writes != writes {
+                        self.send(&mut group).await;
+                    }
+                    group.writes = writes;
+                    group.add(commands);
+                }
+                Route::Data {
+                    commands,
+                    writes,
+                    is_transaction: true,
+                } => {
+                    self.send(&mut group).await;
+                    let answer = self.inbox.ask(commands, writes).await;
+                    let reply = match answer {
+                        Answer::Replies(replies) => Reply::Array(replies),
+                        other => refusal(&other),
+                    };
+                    self.reply(&reply);
+                }
+                Route::Decided(decision) => {
+                    self.send(&mut group).await;
+                    let is_last = matches!(decision, Decision::Close(_));
+                    self.reply(&decision.into_reply());
+                    if is_last {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a group, if there is one, and encodes its replies.
+    async fn send(&mut self, group: &mut Group) {
+        let Group {
+            commands, writes, ..
+        } = std::mem::take(group);
+        let count = commands.len();
+        if count == 0 {
+            return;
+        }
+        match self.inbox.ask(commands, writes).await {
+            Answer::Replies(replies) => replies.iter().for_each(|reply| self.reply(reply)),
+            other => {
+                let refusal = refusal(&other);
+                for _ in 0..count {
+                    self.reply(&refusal);
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        reply.encode(self.session.protocol(), &mut self.output);
+    }
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.commands.len() >= MAX_GROUP_COMMANDS || self.bytes >= MAX_GROUP_BYTES
+    }
+
+    fn add(&mut self, commands: Vec<Vec<Bytes>>) {
+        self.bytes += commands.iter().flatten().map(Bytes::len).sum::<usize>();
+        self.commands.extend(commands);
+    }
+}
+
+/// What a client is told when its request has no reply.
+fn refusal(answer: &Answer) -> Reply {
+    match answer {
+        Answer::Refused(Refused::Busy) => {
+            Reply::error("BUSY too much waits to be replicated; nothing was done, try again later")
+        }
+        Answer::Refused(why) => Reply::error(format!("ERR {why}; nothing was done")),
+        Answer::NoLeader => Reply::error(
+            "CLUSTERDOWN no leader was found in time; nothing was done, try again later",
+        ),
+        Answer::Replies(_) | Answer::Done(_) | Answer::Unknown => Reply::error(
+            "UNKNOWN outcome: the request may have been applied, or may still be; read before you try again",
+        ),
+    }
+}
+
+/// What sessions ask of a node.
+#[derive(Default)]
+struct NodeHost {
+    /// As of the last INFO.
+    status: Option<Status>,
+}
+
+impl Host for NodeHost {
+    fn requires_password(&self) -> bool {
+        false
+    }
+
+    fn authenticate(&self, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+
+    fn info(&self, _: &[String]) -> String {
+        let mut text = format!(
+            "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\n# Raft\r\n"
+        );
+        if let Some(status) = self.status {
+            let leader = status
+                .leader
+                .map_or("none".to_owned(), |leader| leader.to_string());
+            let role = format!("{:?}", status.role).to_lowercase();
+            for (name, value) in [
+                ("raft_node", status.id.to_string()),
+                ("raft_role", role),
+                ("raft_term", status.term.to_string()),
+                ("raft_leader", leader),
+                ("raft_last_index", status.last.index.to_string()),
+                ("raft_committed", status.committed.to_string()),
+                ("raft_applied", status.applied.to_string()),
+                ("raft_state_hash", format!("{:016x}", status.hash)),
+            ] {
+                text.push_str(&format!("{name}:{value}\r\n"));
+            }
+        }
+        text
+    }
+
+    fn config(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    fn version(&self) -> &'static str {
+        REDIS_VERSION
+    }
+}

@@ -1,0 +1,275 @@
+//! Messages between nodes over gRPC: one stream for each direction of each pair, reopened when it breaks.
+//!
+//! Raft expects messages to be lost, so nothing is kept for a peer that cannot be reached: what does not fit its queue is dropped, and
+//! what waited when a stream broke is too. A snapshot travels on a stream of its own, in chunks with checksums, and is handed over
+//! whole or not at all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use proto::peer as pb;
+use proto::peer::peer_client::PeerClient;
+use proto::peer::peer_server::{Peer, PeerServer};
+use raft::NodeId;
+use replica::{PeerMessage, Snapshot};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::convert;
+use crate::node::{Inbox, Input};
+
+/// Messages that wait for a peer at most.
+const QUEUE: usize = 4096;
+/// Messages handed to a stream that is not sending fast enough.
+const STREAM_QUEUE: usize = 64;
+/// The largest message taken: an entry is no larger than the largest request.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
+/// The largest snapshot taken: it is installed as one batch.
+const MAX_SNAPSHOT_BYTES: usize = 1 << 30;
+/// Between two tries to reach a peer.
+const PAUSE: Duration = Duration::from_millis(100);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a snapshot may take.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The ways to all peers.
+pub(crate) struct Peers {
+    cluster: String,
+    id: NodeId,
+    runtime: Handle,
+    links: BTreeMap<NodeId, Link>,
+}
+
+struct Link {
+    queue: mpsc::Sender<pb::Message>,
+    channel: Channel,
+}
+
+impl Peers {
+    /// Begins to connect to each peer, by its address `host:port`; must be called within a runtime.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub(crate) fn connect(
+        cluster: &str,
+        id: NodeId,
+        addresses: &BTreeMap<NodeId, String>,
+    ) -> Result<Self, tonic::transport::Error> {
+        let mut links = BTreeMap::new();
+        for (&peer, address) in addresses {
+            let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+            let channel = endpoint
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .connect_lazy();
+            let (queue, receiver) = mpsc::channel(QUEUE);
+            tokio::spawn(keep_sending(channel.clone(), receiver));
+            links.insert(peer, Link { queue, channel });
+        }
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            id,
+            runtime: Handle::current(),
+            links,
+        })
+    }
+
+    /// Sends a message if the peer's queue has room, as the network may lose it anyway.
+    pub(crate) fn send(&self, to: NodeId, message: PeerMessage) {
+        if let Some(link) = self.links.get(&to) {
+            let message = convert::encode(&self.cluster, self.id, to, message);
+            if link.queue.try_send(message).is_err() {
+                tracing::debug!(to, "a message was dropped: the peer does not keep up");
+            }
+        }
+    }
+
+    /// Sends a snapshot, and tells `inbox` what became of it.
+    pub(crate) fn send_snapshot(
+        &self,
+        to: NodeId,
+        message: PeerMessage,
+        data: Option<Snapshot>,
+        inbox: Inbox,
+    ) {
+        let way = self.links.get(&to).map(|link| client(link.channel.clone()));
+        let (Some(client), Some(data)) = (way, data) else {
+            inbox.send(Input::SnapshotSent(to, false));
+            return;
+        };
+        let message = convert::encode(&self.cluster, self.id, to, message);
+        self.runtime.spawn(async move {
+            let sent =
+                tokio::time::timeout(SNAPSHOT_TIMEOUT, stream_snapshot(client, message, data))
+                    .await;
+            let delivered = matches!(sent, Ok(Ok(())));
+            tracing::info!(to, delivered, "a snapshot was sent");
+            inbox.send(Input::SnapshotSent(to, delivered));
+        });
+    }
+}
+
+fn client(channel: Channel) -> PeerClient<Channel> {
+    PeerClient::new(channel)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// Sends what comes, over one stream after another, until the queue is closed.
+async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<pb::Message>) {
+    while let Some(first) = queue.recv().await {
+        let (stream, receiver) = mpsc::channel(STREAM_QUEUE);
+        let mut client = client(channel.clone());
+        let forward = async {
+            let mut next = Some(first);
+            while let Some(message) = next {
+                if stream.send(message).await.is_err() {
+                    break;
+                }
+                next = queue.recv().await;
+            }
+        };
+        tokio::select! {
+            ended = client.messages(ReceiverStream::new(receiver)) => {
+                if let Err(status) = ended {
+                    tracing::debug!(%status, "the stream to a peer ended");
+                }
+            }
+            () = forward => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+        // What waited is old by now.
+        while queue.try_recv().is_ok() {}
+    }
+}
+
+async fn stream_snapshot(
+    mut client: PeerClient<Channel>,
+    message: pb::Message,
+    snapshot: Snapshot,
+) -> Result<(), Status> {
+    let data = tokio::task::spawn_blocking(move || snapshot.encode()).await;
+    let data = data.map_err(|error| Status::internal(error.to_string()))?;
+    let data = data.map_err(|error| Status::internal(error.to_string()))?;
+    let (chunks, receiver) = mpsc::channel(2);
+    let feed = async move {
+        let mut rest = data;
+        let mut message = Some(message);
+        loop {
+            let piece = rest.split_to(rest.len().min(CHUNK_BYTES));
+            let chunk = pb::Chunk {
+                message: message.take(),
+                check: crc32fast::hash(&piece),
+                last: rest.is_empty(),
+                data: piece,
+            };
+            if chunks.send(chunk).await.is_err() || rest.is_empty() {
+                return;
+            }
+        }
+    };
+    let (sent, ()) = tokio::join!(client.snapshot(ReceiverStream::new(receiver)), feed);
+    sent.map(|_| ())
+}
+
+/// The other end: takes messages of this cluster for this node.
+pub(crate) struct Service {
+    pub(crate) cluster: String,
+    pub(crate) id: NodeId,
+    pub(crate) inbox: Inbox,
+}
+
+impl Service {
+    pub(crate) fn server(self) -> PeerServer<Self> {
+        PeerServer::new(self)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error type of tonic's services"
+    )]
+    fn accept(&self, message: pb::Message) -> Result<(NodeId, PeerMessage), Status> {
+        if message.cluster != self.cluster {
+            return Err(Status::permission_denied(
+                "this node belongs to another cluster",
+            ));
+        }
+        if message.to != self.id {
+            return Err(Status::invalid_argument(format!(
+                "this is node {}, not {}",
+                self.id, message.to
+            )));
+        }
+        let from = message.from;
+        let message = convert::decode(message)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok((from, message))
+    }
+
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error type of tonic's services"
+    )]
+    fn hand_over(&self, input: Input) -> Result<(), Status> {
+        match self.inbox.send(input) {
+            true => Ok(()),
+            false => Err(Status::unavailable("this node has stopped")),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for Service {
+    async fn messages(
+        &self,
+        request: Request<Streaming<pb::Message>>,
+    ) -> Result<Response<pb::End>, Status> {
+        let mut stream = request.into_inner();
+        while let Some(message) = stream.message().await? {
+            let (from, message) = self.accept(message)?;
+            self.hand_over(Input::Peer(from, message))?;
+        }
+        Ok(Response::new(pb::End {}))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<pb::Chunk>>,
+    ) -> Result<Response<pb::End>, Status> {
+        let mut stream = request.into_inner();
+        let mut message = None;
+        let mut data = BytesMut::new();
+        let mut is_complete = false;
+        while let Some(chunk) = stream.message().await? {
+            if crc32fast::hash(&chunk.data) != chunk.check {
+                return Err(Status::data_loss("a chunk's checksum does not match"));
+            }
+            if data.len() + chunk.data.len() > MAX_SNAPSHOT_BYTES {
+                return Err(Status::resource_exhausted("the snapshot is too large"));
+            }
+            data.extend_from_slice(&chunk.data);
+            message = message.or(chunk.message);
+            is_complete = chunk.last;
+        }
+        if !is_complete {
+            return Err(Status::data_loss("the snapshot ended early"));
+        }
+        let message =
+            message.ok_or_else(|| Status::invalid_argument("the snapshot has no message"))?;
+        let (_, PeerMessage::Raft(envelope)) = self.accept(message)? else {
+            return Err(Status::invalid_argument(
+                "the snapshot's message is not the core's",
+            ));
+        };
+        let data: Bytes = data.freeze();
+        self.hand_over(Input::Snapshot(envelope, data))?;
+        Ok(Response::new(pb::End {}))
+    }
+}
