@@ -243,3 +243,66 @@ fn size_of(entries: &[Entry]) -> u64 {
     };
     entries.iter().map(size).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn entries(indexes: std::ops::RangeInclusive<Index>) -> Vec<Entry> {
+        indexes
+            .map(|index| Entry {
+                id: LogId { term: 1, index },
+                payload: Payload::Command(Bytes::from_static(b"xy")),
+            })
+            .collect()
+    }
+
+    fn write(indexes: std::ops::RangeInclusive<Index>) -> Change<'static> {
+        Change::Write {
+            anew: false,
+            hard_state: None,
+            base: None,
+            entries: entries(indexes).into(),
+        }
+    }
+
+    fn runs(state: &GroupState) -> Vec<(Index, Index, u32, u64)> {
+        let runs = state.runs.iter();
+        runs.map(|run| (run.first, run.last, run.segment, run.bytes))
+            .collect()
+    }
+
+    #[test]
+    fn runs_follow_where_the_entries_are() {
+        let mut state = GroupState::default();
+        state.apply(&write(1..=4), 1, 1);
+        state.apply(&write(5..=6), 1, 2);
+        state.apply(&write(7..=9), 2, 3);
+        assert_eq!(runs(&state), [(1, 6, 1, 60), (7, 9, 2, 30)]);
+        state.apply(&write(6..=6), 3, 4);
+        assert_eq!(runs(&state), [(1, 5, 1, 50), (6, 6, 3, 10)]);
+        assert_eq!(state.last.index, 6);
+        state.apply(&Change::Moved(entries(1..=5)), 4, 5);
+        assert_eq!(runs(&state), [(1, 5, 4, 50), (6, 6, 3, 10)]);
+        let base = Base {
+            last: LogId { term: 1, index: 3 },
+            ..Base::default()
+        };
+        state.apply(&Change::Purge(base), 4, 6);
+        assert_eq!(runs(&state), [(4, 5, 4, 20), (6, 6, 3, 10)]);
+        assert_eq!((state.base_index(), state.last.index), (3, 6));
+    }
+
+    #[test]
+    fn a_change_fits_only_where_the_log_has_a_place_for_it() {
+        let mut state = GroupState::default();
+        state.apply(&write(1..=4), 1, 1);
+        let fits = |change: &Change<'_>| state.extent().after(change).is_ok();
+        assert!(fits(&write(5..=5)) && fits(&write(1..=9)));
+        assert!(!fits(&write(6..=6)));
+        assert!(fits(&Change::Moved(entries(2..=4))));
+        assert!(!fits(&Change::Moved(entries(4..=5))));
+    }
+}

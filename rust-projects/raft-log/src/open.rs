@@ -40,7 +40,7 @@ pub(crate) fn open(directory: &Directory) -> Result<Opened> {
     };
     for segment in found {
         let is_tail = tails.contains(&segment.id);
-        reader.read(segment, is_tail)?;
+        reader.read(&segment, is_tail)?;
     }
     let Reader {
         replay,
@@ -82,14 +82,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, found: Found, is_tail: bool) -> Result<()> {
+    fn read(&mut self, found: &Found, is_tail: bool) -> Result<()> {
         let is_empty = found.len <= HEADER_LEN as u64;
         match &found.header {
             Ok(header) if is_empty && is_tail => {
-                self.writable.push(self.reopen(&found, *header, found.len));
+                let segment = self.reopen(found, *header, found.len)?;
+                self.writable.push(segment);
             }
             Ok(_) if is_empty => self.close(found.id, found.len, false),
-            Ok(header) => self.read_frames(&found, *header, is_tail)?,
+            Ok(header) => self.read_frames(found, *header, is_tail)?,
             Err(what) => {
                 let place = Place {
                     segment: found.id,
@@ -148,7 +149,8 @@ impl Reader<'_> {
         }
         // The cut, or what only the page cache has after the process was killed, is about to be relied on.
         found.file.sync_data()?;
-        let segment = self.reopen(found, header, end).with_footer(has_footer);
+        let segment = self.reopen(found, header, end)?;
+        let segment = segment.with_footer(has_footer);
         match is_damaged {
             true => self.damaged_tail = Some((segment, has_state)),
             false => self.writable.push(segment),
@@ -184,10 +186,12 @@ impl Reader<'_> {
     }
 
     /// A segment for more frames. On a full disk it has no room, and the next frame asks for another.
-    fn reopen(&self, found: &Found, header: SegmentHeader, len: u64) -> Segment {
+    fn reopen(&self, found: &Found, header: SegmentHeader, len: u64) -> Result<Segment> {
         let mut segment = Segment::new(header, found.file.clone(), len, len);
-        let _ = segment.reserve(self.directory.options.segment_bytes);
-        segment
+        match segment.reserve(self.directory.options.segment_bytes) {
+            Ok(()) | Err(storage::Error::DiskFull { .. }) => Ok(segment),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -199,7 +203,7 @@ fn torn(parts: &[Part<'_>], durable: u64) -> Option<(u64, String)> {
     })
 }
 
-/// The directory of a segment, for errors.
+/// The error of a disk without room for another segment in `path`.
 pub(crate) fn disk_full(path: &Path) -> crate::Error {
     crate::Error::DiskFull {
         path: path.to_owned(),

@@ -16,6 +16,8 @@ use crate::{Error, GroupId, RaftLog, Result};
 /// Entries are moved once the segments behind the log hold so many times what the groups still need.
 const EXCESS: u64 = 4;
 
+type Entries = BTreeMap<(GroupId, Index), Entry>;
+
 impl RaftLog {
     /// Syncs, removes the segments that no group has entries in, and moves the entries of groups that lag where the
     /// segments hold four times what is needed. Returns how many segments went. To be called after purges; the
@@ -27,7 +29,11 @@ impl RaftLog {
     pub fn reclaim(&mut self) -> Result<usize> {
         let mut removed = self.remove_unneeded()?;
         while self.is_excessive() && self.move_oldest()? {
-            removed += self.remove_unneeded()?;
+            match self.remove_unneeded()? {
+                // What keeps the oldest segment is damage behind it.
+                0 => break,
+                count => removed += count,
+            }
         }
         Ok(removed)
     }
@@ -72,19 +78,14 @@ impl RaftLog {
         if lagging.iter().any(|(_, state)| state.damage.is_some()) {
             return Ok(false);
         }
-        let mut found = self.read_entries(oldest)?;
+        let (mut found, bad) = self.read_entries(oldest)?;
+        let bad = bad.unwrap_or((0, "it does not hold the entries that it should".into()));
         let mut changes = Vec::new();
         for (group, state) in lagging {
             for run in state.runs.iter().filter(|run| run.segment == oldest) {
                 let entries = (run.first..=run.last).map(|index| found.remove(&(*group, index)));
                 let entries: Option<Vec<_>> = entries.collect();
-                let entries = entries.ok_or_else(|| {
-                    self.damaged(
-                        oldest,
-                        0,
-                        "it does not hold the entries that it should".into(),
-                    )
-                })?;
+                let entries = entries.ok_or_else(|| self.damaged(oldest, bad.clone()))?;
                 changes.push((*group, Change::Moved(entries)));
             }
         }
@@ -92,15 +93,16 @@ impl RaftLog {
         Ok(true)
     }
 
-    /// The entries in a segment; of several for one place the last.
-    fn read_entries(&self, id: u32) -> Result<BTreeMap<(GroupId, Index), Entry>> {
+    /// The entries in a segment, of several for one place the last, and the first place where it is damaged.
+    fn read_entries(&self, id: u32) -> Result<(Entries, Option<(u64, String)>)> {
         let bytes = self
             .directory
             .files
             .read(&segment_path(&self.directory.path, id))?;
         let header = SegmentHeader::decode(&bytes, &LAYOUT);
-        let header = header.map_err(|what| self.damaged(id, 0, what))?;
+        let header = header.map_err(|what| self.damaged(id, (0, what)))?;
         let mut found = BTreeMap::new();
+        let mut bad = None;
         for part in scan(&bytes, header.salt).0 {
             let records = match part {
                 Part::Frame {
@@ -108,7 +110,10 @@ impl RaftLog {
                     ..
                 } => records,
                 Part::Frame { .. } => continue,
-                Part::Bad { offset, what, .. } => return Err(self.damaged(id, offset, what)),
+                Part::Bad { offset, what, .. } => {
+                    bad.get_or_insert((offset, what));
+                    continue;
+                }
             };
             for record in records {
                 let entries = match record.change {
@@ -120,10 +125,10 @@ impl RaftLog {
                 found.extend(entries.into_iter().map(|entry| (place(&entry), entry)));
             }
         }
-        Ok(found)
+        Ok((found, bad))
     }
 
-    fn damaged(&self, segment: u32, offset: u64, what: String) -> Error {
+    fn damaged(&self, segment: u32, (offset, what): (u64, String)) -> Error {
         let place = Place {
             segment,
             offset,

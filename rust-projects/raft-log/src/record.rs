@@ -422,3 +422,141 @@ fn take_entries(cursor: &mut Cursor<'_>) -> Option<Vec<Entry>> {
     };
     (0..count).map(entry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn log_id() -> impl Strategy<Value = LogId> {
+        (any::<u64>(), 0..u64::MAX).prop_map(|(term, index)| LogId { term, index })
+    }
+
+    fn hard_state() -> impl Strategy<Value = HardState> {
+        (any::<u64>(), any::<Option<u64>>())
+            .prop_map(|(term, voted_for)| HardState { term, voted_for })
+    }
+
+    fn configuration() -> impl Strategy<Value = Configuration> {
+        let nodes = || btree_set(any::<u64>(), 0..4);
+        (nodes(), nodes(), nodes(), nodes()).prop_map(
+            |(voters, outgoing, learners, incoming_learners)| Configuration {
+                voters,
+                outgoing,
+                learners,
+                incoming_learners,
+            },
+        )
+    }
+
+    fn base() -> impl Strategy<Value = Base> {
+        (log_id(), configuration(), any::<Option<u64>>()).prop_map(
+            |(last, configuration, snapshot)| Base {
+                last,
+                configuration,
+                snapshot,
+            },
+        )
+    }
+
+    fn entries(most: usize) -> impl Strategy<Value = Vec<Entry>> {
+        let payload = prop_oneof![
+            Just(Payload::Noop),
+            vec(any::<u8>(), 0..200).prop_map(|bytes| Payload::Command(bytes.into())),
+            configuration().prop_map(Payload::Configuration),
+        ];
+        let entry = (any::<u64>(), payload);
+        (1..u64::MAX / 2, vec(entry, most.min(1)..=most)).prop_map(|(first, entries)| {
+            let entries = entries.into_iter().zip(first..);
+            entries
+                .map(|((term, payload), index)| Entry {
+                    id: LogId { term, index },
+                    payload,
+                })
+                .collect()
+        })
+    }
+
+    fn change() -> impl Strategy<Value = Change<'static>> {
+        let some_entries = prop_oneof![entries(0), entries(5)];
+        let write = (
+            any::<bool>(),
+            prop::option::of(hard_state()),
+            prop::option::of(base()),
+            some_entries,
+        );
+        prop_oneof![
+            write.prop_map(|(anew, hard_state, base, entries)| Change::Write {
+                anew,
+                hard_state,
+                base,
+                entries: entries.into(),
+            }),
+            base().prop_map(Change::Purge),
+            entries(5).prop_map(Change::Moved),
+            Just(Change::Remove),
+        ]
+    }
+
+    fn place() -> impl Strategy<Value = Place> {
+        (1..u32::MAX, any::<u64>(), "[ -~]{0,40}").prop_map(|(segment, offset, what)| Place {
+            segment,
+            offset,
+            what,
+        })
+    }
+
+    fn summary() -> impl Strategy<Value = GroupSummary> {
+        let marks = (prop::option::of(base()), prop::option::of(place()));
+        (any::<u64>(), 0..1000_u64, hard_state(), log_id(), marks).prop_map(
+            |(group, latest, hard_state, last, (base, damage))| GroupSummary {
+                group,
+                latest,
+                hard_state,
+                base,
+                last,
+                damage,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn records_decode_to_what_they_were_made_of(
+            records in vec((any::<u64>(), 0..1000_u64, change()), 0..6),
+        ) {
+            let mut bytes = Vec::new();
+            for (group, previous, change) in &records {
+                put_record(&mut bytes, 1000, *group, *previous, change);
+            }
+            let found = take_batch(&bytes, 1000, records.len() as u32);
+            let records = records.into_iter();
+            let records = records.map(|(group, previous, change)| Record { group, previous, change });
+            prop_assert_eq!(found, Some(records.collect()));
+        }
+
+        #[test]
+        fn a_state_decodes_to_what_it_was_made_of(
+            unlisted in prop::option::of(place()),
+            groups in vec(summary(), 0..6),
+        ) {
+            let state = State { unlisted, groups };
+            let mut bytes = Vec::new();
+            let count = put_state(&mut bytes, 1000, &state);
+            prop_assert_eq!(take_state(&bytes, 1000, count), Some(state));
+        }
+
+        #[test]
+        fn any_bytes_decode_to_something_or_nothing(
+            bytes in vec(prop_oneof![0..16_u8, any::<u8>()], 0..200),
+            seq in any::<u64>(),
+            count in prop_oneof![0..4_u32, any::<u32>()],
+        ) {
+            // A count that is made up reserves no memory, and no number overflows.
+            let _ = take_batch(&bytes, seq, count);
+            let _ = take_state(&bytes, seq, count);
+        }
+    }
+}

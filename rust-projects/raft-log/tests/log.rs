@@ -103,11 +103,11 @@ fn one_sync_serves_all_groups_and_none_is_made_for_nothing() {
     log.append(&batch).unwrap();
     let number = log.append(&[(3, entries(1, 3..=3))]).unwrap();
     assert!(log.durable() < number);
-    assert!(!disk.synced_after_last_write(&last_segment(&disk)));
+    assert!(!disk.is_durable(&last_segment(&disk)));
     assert_eq!(log.sync().unwrap(), number);
     assert_eq!(log.durable(), number);
     assert_eq!(disk.count(is_sync) - before, 1);
-    assert!(disk.synced_after_last_write(&last_segment(&disk)));
+    assert!(disk.is_durable(&last_segment(&disk)));
     log.sync().unwrap();
     assert_eq!(disk.count(is_sync) - before, 1);
 }

@@ -7,7 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,50 +16,50 @@ use raft_log::{Base, GroupId, Health, Options, RaftLog, Recovered, Result};
 use storage::file::FileSystem;
 use storage::file::fault::{FaultFs, SplitMix64};
 
-pub const SEGMENT_BYTES: u64 = 1500;
+pub(crate) const SEGMENT_BYTES: u64 = 1500;
 
-pub fn dir() -> PathBuf {
+pub(crate) fn dir() -> PathBuf {
     PathBuf::from("/raft")
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         segment_bytes: SEGMENT_BYTES,
         entropy: 42,
     }
 }
 
-pub fn open(disk: &FaultFs) -> Result<(RaftLog, Recovered)> {
+pub(crate) fn open(disk: &FaultFs) -> Result<(RaftLog, Recovered)> {
     RaftLog::open(Arc::new(disk.clone()), &dir(), options())
 }
 
 /// The segments of the directory, by number.
-pub fn segments(disk: &FaultFs) -> Vec<PathBuf> {
+pub(crate) fn segments(disk: &FaultFs) -> Vec<PathBuf> {
     let files = disk.list(&dir()).unwrap();
     let is_segment = |path: &PathBuf| path.extension().is_some_and(|e| e == "segment");
     files.into_iter().filter(is_segment).collect()
 }
 
 /// The last segment with a frame in it.
-pub fn last_segment(disk: &FaultFs) -> PathBuf {
+pub(crate) fn last_segment(disk: &FaultFs) -> PathBuf {
     let mut segments = segments(disk).into_iter();
     segments
         .rfind(|path| disk.read(path).unwrap().len() > 32)
         .expect("a segment with frames")
 }
 
-pub fn id(term: u64, index: u64) -> LogId {
+pub(crate) fn id(term: u64, index: u64) -> LogId {
     LogId { term, index }
 }
 
-pub fn members(nodes: impl IntoIterator<Item = u64>) -> Configuration {
+pub(crate) fn members(nodes: impl IntoIterator<Item = u64>) -> Configuration {
     Configuration {
         voters: nodes.into_iter().collect(),
         ..Configuration::default()
     }
 }
 
-pub fn command(term: u64, index: u64, text: &str) -> Entry {
+pub(crate) fn command(term: u64, index: u64, text: &str) -> Entry {
     Entry {
         id: id(term, index),
         payload: Payload::Command(Bytes::from(text.to_owned())),
@@ -67,7 +67,7 @@ pub fn command(term: u64, index: u64, text: &str) -> Entry {
 }
 
 /// A write of entries with the text `e<index>`.
-pub fn entries(term: u64, indexes: impl IntoIterator<Item = u64>) -> Write {
+pub(crate) fn entries(term: u64, indexes: impl IntoIterator<Item = u64>) -> Write {
     let entries = indexes.into_iter();
     Write {
         entries: entries
@@ -77,7 +77,7 @@ pub fn entries(term: u64, indexes: impl IntoIterator<Item = u64>) -> Write {
     }
 }
 
-pub fn vote(term: u64, voted_for: u64) -> Write {
+pub(crate) fn vote(term: u64, voted_for: u64) -> Write {
     Write {
         hard_state: Some(HardState {
             term,
@@ -88,10 +88,10 @@ pub fn vote(term: u64, voted_for: u64) -> Write {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ModelGroup {
-    pub hard_state: HardState,
-    pub base: Option<Base>,
-    pub entries: Vec<Entry>,
+pub(crate) struct ModelGroup {
+    pub(crate) hard_state: HardState,
+    pub(crate) base: Option<Base>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl ModelGroup {
@@ -124,10 +124,10 @@ impl ModelGroup {
     }
 }
 
-pub type Model = BTreeMap<GroupId, ModelGroup>;
+pub(crate) type Model = BTreeMap<GroupId, ModelGroup>;
 
 /// What the log gave back, provided that all of it is intact.
-pub fn content(recovered: &Recovered) -> Model {
+pub(crate) fn content(recovered: &Recovered) -> Model {
     assert_eq!(recovered.damage, []);
     assert_eq!(recovered.unlisted, Health::Intact);
     let groups = recovered.groups.iter();
@@ -147,7 +147,7 @@ pub fn content(recovered: &Recovered) -> Model {
 
 /// One batch.
 #[derive(Debug, Clone)]
-pub enum Op {
+pub(crate) enum Op {
     Append(Vec<(GroupId, Write)>),
     Purge(Vec<(GroupId, LogId, Configuration)>),
     Restart(GroupId, Write),
@@ -155,7 +155,7 @@ pub enum Op {
 }
 
 impl Op {
-    pub fn run(&self, log: &mut RaftLog) -> Result<u64> {
+    pub(crate) fn run(&self, log: &mut RaftLog) -> Result<u64> {
         match self {
             Self::Append(batch) => log.append(batch),
             Self::Purge(prefixes) => log.purge(prefixes),
@@ -164,7 +164,7 @@ impl Op {
         }
     }
 
-    pub fn apply(&self, model: &mut Model) {
+    pub(crate) fn apply(&self, model: &mut Model) {
         match self {
             Self::Append(batch) => {
                 for (group, write) in batch {
@@ -196,17 +196,17 @@ impl Op {
 
 /// Numbers from which an operation that fits the model is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Pick {
-    pub group: u64,
-    pub kind: u8,
-    pub a: u64,
-    pub len: usize,
+pub(crate) struct Pick {
+    pub(crate) group: u64,
+    pub(crate) kind: u8,
+    pub(crate) a: u64,
+    pub(crate) len: usize,
 }
 
 impl Pick {
-    pub const KINDS: u8 = 24;
+    pub(crate) const KINDS: u8 = 24;
 
-    pub fn random(random: &mut SplitMix64) -> Self {
+    pub(crate) fn random(random: &mut SplitMix64) -> Self {
         Self {
             group: random.below(4),
             kind: random.below(u64::from(Self::KINDS)) as u8,
@@ -216,7 +216,7 @@ impl Pick {
     }
 
     /// The batch that the picks mean; `None` if that changes nothing.
-    pub fn resolve(picks: &[Self], model: &Model, step: u64) -> Option<Op> {
+    pub(crate) fn resolve(picks: &[Self], model: &Model, step: u64) -> Option<Op> {
         let first = picks.first()?;
         let group = model.get(&first.group);
         match first.kind {
@@ -282,7 +282,7 @@ impl Pick {
     fn next_term(&self, found: &ModelGroup) -> HardState {
         HardState {
             term: found.hard_state.term + 1 + self.a % 2,
-            voted_for: (self.a % 3 > 0).then_some(self.a),
+            voted_for: (!self.a.is_multiple_of(3)).then_some(self.a),
         }
     }
 
@@ -295,7 +295,7 @@ impl Pick {
         };
         Write {
             number: step,
-            hard_state: (self.a % 3 == 0).then(|| self.next_term(found)),
+            hard_state: self.a.is_multiple_of(3).then(|| self.next_term(found)),
             snapshot: Some(SnapshotMeta {
                 id: step,
                 last,
@@ -331,21 +331,21 @@ impl Pick {
 }
 
 /// What a workload got done before the disk failed it.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The model after each batch tried, from the empty one on.
-    pub states: Vec<Model>,
+    pub(crate) states: Vec<Model>,
     /// Index of the last state for which a sync had returned.
-    pub synced: usize,
-    pub finished: bool,
-    /// Steps in which nothing was allowed to go wrong, and did not.
-    pub steps: u64,
+    pub(crate) synced: usize,
+    pub(crate) finished: bool,
+    /// The step it got to.
+    pub(crate) steps: u64,
 }
 
 /// A group that purges nothing, in workloads of an even seed.
-pub const LAGGARD: GroupId = 9;
+pub(crate) const LAGGARD: GroupId = 9;
 
 /// Appends, truncates, resets, purges, removes, syncs now and then, reclaims, closes and reopens; stops at the first error.
-pub fn workload(disk: &FaultFs, seed: u64, steps: u64) -> Outcome {
+pub(crate) fn workload(disk: &FaultFs, seed: u64, steps: u64) -> Outcome {
     let mut outcome = Outcome {
         states: vec![Model::new()],
         synced: 0,
@@ -366,7 +366,7 @@ fn run(disk: &FaultFs, seed: u64, steps: u64, outcome: &mut Outcome) -> Result<(
     let mut log = open(disk)?.0;
     for step in 1..=steps {
         outcome.steps = step;
-        if step % 32 == 1 && seed % 2 == 0 {
+        if step % 32 == 1 && seed.is_multiple_of(2) {
             let mut model = outcome.states.last().unwrap().clone();
             let op = Op::Append(vec![(LAGGARD, entries(1, [step / 32 + 1]))]);
             op.apply(&mut model);
@@ -387,10 +387,7 @@ fn run(disk: &FaultFs, seed: u64, steps: u64, outcome: &mut Outcome) -> Result<(
             0..5 => {
                 log.sync()?;
                 outcome.synced = outcome.states.len() - 1;
-                assert!(
-                    disk.synced_after_last_write(&last_segment(disk)),
-                    "step {step}"
-                );
+                assert!(disk.is_durable(&last_segment(disk)), "step {step}");
             }
             5 => {
                 log.reclaim()?;
@@ -411,7 +408,7 @@ fn run(disk: &FaultFs, seed: u64, steps: u64, outcome: &mut Outcome) -> Result<(
     Ok(())
 }
 
-/// A path of the directory, for messages.
-pub fn name(path: &Path) -> String {
+/// The name of a file, for messages.
+pub(crate) fn name(path: &std::path::Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }

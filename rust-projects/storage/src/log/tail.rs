@@ -137,3 +137,109 @@ pub fn tail_candidates(segments: impl DoubleEndedIterator<Item = (u32, u64)>) ->
     }
     tails
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{FOOTER, FRAME_LEN, FrameHead, begin_frame, finish_frame, footer};
+
+    const LAYOUT: Layout = Layout {
+        magic: *b"KPTESTS",
+        format: 1,
+        owner: "a test",
+        segment_kinds: b"T",
+        frame_kinds: &[b'X', FOOTER],
+    };
+    const SALT: u64 = 7;
+
+    fn push(segment: &mut Vec<u8>, payload: &[u8], durable: u64) {
+        let mut frame = begin_frame(Vec::new());
+        frame.extend_from_slice(payload);
+        let head = FrameHead {
+            kind: b'X',
+            count: 1,
+            seq: 1,
+            durable,
+        };
+        let frame = finish_frame(frame, head, SALT, segment.len() as u64);
+        segment.extend_from_slice(&frame);
+    }
+
+    /// Three frames of 34 bytes and a footer.
+    fn segment() -> Vec<u8> {
+        let mut segment = vec![0; HEADER_LEN];
+        for (payload, durable) in [(b"ab", 32), (b"cd", 66), (b"ef", 66)] {
+            push(&mut segment, payload, durable);
+        }
+        let end = segment.len() as u64;
+        segment.extend_from_slice(&footer(SALT, end, 3));
+        segment
+    }
+
+    /// Kind, offset and length of each piece.
+    fn pieces(bytes: &[u8], refused: &[u8]) -> Vec<(char, u64, u64)> {
+        let accept = |raw: RawFrame<'_>| match raw.payload == refused {
+            true => Err("it is refused".to_owned()),
+            false => Ok(raw.head.kind),
+        };
+        let pieces = Pieces::new(bytes, &LAYOUT, SALT, accept);
+        pieces
+            .map(|piece| match piece {
+                Piece::Frame { raw, content } => {
+                    (char::from(content), raw.offset, raw.frame_len() as u64)
+                }
+                Piece::Bad { offset, bytes, .. } => ('-', offset, bytes),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_pieces_of_a_segment_follow_each_other_whatever_stands_between_its_frames() {
+        let whole = segment();
+        let sound = [('X', 32, 34), ('X', 66, 34), ('X', 100, 34), ('F', 134, 32)];
+        assert_eq!(pieces(&whole, b"?"), sound);
+        // A frame that the format refuses is as bad as one that is damaged.
+        let refused = [('X', 32, 34), ('-', 66, 34), ('X', 100, 34), ('F', 134, 32)];
+        assert_eq!(pieces(&whole, b"cd"), refused);
+        let mut damaged = whole.clone();
+        damaged[66 + FRAME_LEN] ^= 1;
+        assert_eq!(pieces(&damaged, b"?"), refused);
+        damaged[32] ^= 1;
+        assert_eq!(
+            pieces(&damaged, b"?"),
+            [('-', 32, 68), ('X', 100, 34), ('F', 134, 32)]
+        );
+        assert_eq!(
+            pieces(&whole[..133], b"?"),
+            [('X', 32, 34), ('X', 66, 34), ('-', 100, 33)]
+        );
+        assert_eq!(pieces(&whole[..HEADER_LEN], b"?"), []);
+    }
+
+    #[test]
+    fn damage_is_a_torn_tail_only_at_or_above_the_durable_point() {
+        let damage = |offset| Damage {
+            offset,
+            what: String::new(),
+            durable: 66,
+        };
+        assert!(!damage(65).is_torn_tail());
+        assert!(damage(66).is_torn_tail());
+    }
+
+    #[test]
+    fn the_last_segment_with_frames_and_empty_ones_behind_it_may_lack_a_footer() {
+        let candidates = |lens: &[u64]| {
+            tail_candidates(
+                (1..)
+                    .zip(lens.iter().copied())
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            )
+        };
+        assert_eq!(candidates(&[100, 32, 100, 32, 32]), [3, 4, 5]);
+        assert_eq!(candidates(&[32, 32]), [1, 2]);
+        assert_eq!(candidates(&[100]), [1]);
+        assert_eq!(candidates(&[]), [0; 0]);
+    }
+}
