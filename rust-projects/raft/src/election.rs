@@ -187,6 +187,7 @@ impl Core {
             progress: BTreeMap::new(),
             first_of_term: last + 1,
             heartbeat_deadline: self.now + self.config.heartbeat_interval,
+            timed_round: 0,
             uncommitted_bytes: uncommitted.map(crate::Entry::size).sum(),
             reads: Reads::default(),
             transfer: None,

@@ -14,6 +14,8 @@ pub(crate) struct Leader {
     /// The first entry of its term; once that is committed, so is all before it (section 8).
     pub(crate) first_of_term: Index,
     pub(crate) heartbeat_deadline: Time,
+    /// The last round of heartbeats that the clock began.
+    pub(crate) timed_round: u64,
     /// Bytes of entries that are not committed.
     pub(crate) uncommitted_bytes: usize,
     pub(crate) reads: Reads,

@@ -69,11 +69,11 @@ impl Log {
     /// The last entry at or below `limit` that another log may share whose term there is `term`: terms never decrease along a
     /// log, so entries of greater terms cannot be in it (section 5.3, "one RPC per conflicting term", searched from both sides).
     pub(crate) fn last_possible_match(&self, limit: Index, term: Term) -> LogId {
-        let from_end = self.entries.iter().rev();
-        from_end
-            .map(|entry| entry.id)
-            .find(|id| id.index <= limit && id.term <= term)
-            .unwrap_or(self.start)
+        // Terms and indexes grow along the log.
+        let possible = |entry: &Entry| entry.id.index <= limit && entry.id.term <= term;
+        let count = self.entries.partition_point(possible);
+        let last = count.checked_sub(1).and_then(|last| self.entries.get(last));
+        last.map_or(self.start, |entry| entry.id)
     }
 
     /// Entries from `first` on, at least one if there is one, and no more than `max_bytes` otherwise.

@@ -183,17 +183,18 @@ impl Progress {
     /// The peer refused `previous`. Old refusals, of what it has accepted since or of a message that is not the one under way, are
     /// ignored.
     pub(crate) fn conflict(&mut self, previous: Index, hint: LogId, log: &Log) {
-        match self.state {
-            State::Replicate if previous > self.matched => {
-                self.next = self.matched + 1;
-            }
+        let next = match self.state {
+            State::Replicate if previous > self.matched => self.matched + 1,
             State::Probe { .. } if previous == self.next - 1 => {
                 let meeting = log.last_possible_match(hint.index.min(previous), hint.term);
-                self.next = (meeting.index.min(hint.index) + 1).max(self.matched + 1);
+                (meeting.index.min(hint.index) + 1).max(self.matched + 1)
             }
             _ => return,
-        }
-        self.state = State::Probe { waiting: false };
+        };
+        // A peer that refuses what it has acknowledged forgot it. There is nothing better to send, so it is not asked at once again.
+        let waiting = next > previous;
+        self.next = next;
+        self.state = State::Probe { waiting };
         self.inflight.clear();
     }
 

@@ -84,7 +84,7 @@ impl Core {
         }
         let questions = std::mem::take(&mut leader.reads.waiting);
         leader.reads.under_way = Some((leader.reads.round + 1, committed, questions));
-        self.heartbeat();
+        self.send_round();
         self.confirm_reads();
     }
 

@@ -111,12 +111,20 @@ impl Core {
         self.replicate_to(from, false);
     }
 
-    /// Tells everybody that this server leads, in a round of its own.
+    /// The clock says to tell everybody that this server leads.
     pub(crate) fn heartbeat(&mut self) {
         let next = self.now + self.config.heartbeat_interval;
         if let Part::Leader(leader) = &mut self.part {
-            leader.reads.round += 1;
+            leader.timed_round = leader.reads.round + 1;
             leader.heartbeat_deadline = next;
+        }
+        self.send_round();
+    }
+
+    /// Sends heartbeats in a round of their own.
+    pub(crate) fn send_round(&mut self) {
+        if let Part::Leader(leader) = &mut self.part {
+            leader.reads.round += 1;
         }
         self.tell_commit();
     }
@@ -150,14 +158,20 @@ impl Core {
         let Part::Leader(leader) = &mut self.part else {
             return;
         };
+        let timed_round = leader.timed_round;
         let Some(progress) = leader.peer(from, session) else {
             return;
         };
         progress.heard = self.now;
+        // Once for each heartbeat of the clock: rounds of reads and news of commits may follow each other much faster than a disk
+        // that is slow takes entries, and would lift the bound on what is under way to it.
+        let resumes = progress.round < timed_round && round >= timed_round;
         progress.round = progress.round.max(round);
-        progress.resume(&self.config.flow);
-        if progress.matched < last {
-            self.replicate_to(from, true);
+        if resumes {
+            progress.resume(&self.config.flow);
+            if progress.matched < last {
+                self.replicate_to(from, true);
+            }
         }
         self.confirm_reads();
     }

@@ -132,8 +132,9 @@ impl Cluster {
         self.servers.insert(id, server);
     }
 
-    /// A server that belongs to no cluster yet.
+    /// A new server, with nothing on its disk, that belongs to no cluster yet.
     pub(crate) fn join(&mut self, id: NodeId) {
+        self.servers.remove(&id);
         self.start(id, Disk::default());
     }
 
