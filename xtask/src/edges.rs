@@ -156,6 +156,7 @@ mod tests {
     fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
         Package {
             name: name.to_owned(),
+            manifest_path: "Cargo.toml".into(),
             dependencies: dependencies
                 .iter()
                 .map(|&(name, kind)| Dependency {

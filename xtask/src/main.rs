@@ -1,7 +1,7 @@
 //! Developer verbs, one module each: `cargo xtask <verb>`.
 //!
 //! `check` is what CI runs and changes nothing; `edges` and `tidy` are its steps that need more than cargo; `fix`
-//! mends what can be mended without thought; `bench` measures. The rules are pure functions over what cargo and git report, so that
+//! mends what can be mended without thought; `bench` measures; `planted` breaks a copy on purpose to see tests fail. The rules are pure functions over what cargo and git report, so that
 //! their tests need neither.
 
 mod bench;
@@ -10,6 +10,7 @@ mod fix;
 mod links;
 mod metadata;
 mod names;
+mod planted;
 mod run;
 mod sizes;
 mod tidy;
@@ -36,8 +37,10 @@ enum Verb {
     Fix,
     /// Check which crate depends on which against the table in `xtask/src/edges.rs`
     Edges,
-    /// Check file and function sizes, unique names, and links in Markdown
+    /// Check file and function sizes, unique names, links in Markdown, and that planted bugs still apply
     Tidy,
+    /// Plant each bug of `xtask/planted/` in a copy of the workspace and see its tests fail
+    Planted(planted::Arguments),
     /// Measure engine and server against their peers and write docs/benchmarks.md
     Bench(bench::Arguments),
     /// One measurement in a process of its own, started by `bench`
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Fix => fix::fix(),
         Verb::Edges => edges::run(),
         Verb::Tidy => tidy::run(),
+        Verb::Planted(arguments) => planted::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments).map_err(Error::from),
         Verb::BenchChild { order } => bench::run_child(&order).map_err(Error::from),
     };

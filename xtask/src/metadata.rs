@@ -1,5 +1,7 @@
 //! What `cargo metadata` says of the workspace, as far as the rules need it.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::run::{Error, output};
@@ -14,6 +16,8 @@ pub(crate) struct Metadata {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    /// Its `Cargo.toml`.
+    pub(crate) manifest_path: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) targets: Vec<Target>,
 }

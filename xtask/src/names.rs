@@ -48,6 +48,7 @@ mod tests {
     fn package(name: &str, targets: &[(&str, &str)]) -> Package {
         Package {
             name: name.to_owned(),
+            manifest_path: "Cargo.toml".into(),
             dependencies: Vec::new(),
             targets: targets
                 .iter()

@@ -19,6 +19,13 @@ pub(crate) enum Error {
     /// A file could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    /// A file could not be made to be as wanted.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     /// A program said something unexpected.
     #[error("cannot understand the output of `{program}`: {source}")]
     Output {

@@ -1,15 +1,17 @@
-//! `cargo xtask tidy`: sizes of files and functions, unique names, links in Markdown.
+//! `cargo xtask tidy`: sizes of files and functions, unique names, links in Markdown, planted bugs that still apply.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::metadata::Metadata;
 use crate::run::{Error, output, read, report, root};
-use crate::{links, names, sizes};
+use crate::{links, names, planted, sizes};
 
 /// Checks every file that git tracks or would track.
 pub(crate) fn run() -> Result<(), Error> {
-    let mut findings = names::findings(&Metadata::read()?);
+    let metadata = Metadata::read()?;
+    let mut findings = names::findings(&metadata);
+    findings.extend(planted::findings(&metadata)?);
     for file in files()? {
         match file.extension().and_then(OsStr::to_str) {
             Some("rs") => findings.extend(sizes::findings(&file, &read(&file)?)),
@@ -21,7 +23,7 @@ pub(crate) fn run() -> Result<(), Error> {
 }
 
 /// Files of the working tree, ignored ones aside, from the root.
-fn files() -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn files() -> Result<Vec<PathBuf>, Error> {
     let listing = output(
         "git",
         &[
