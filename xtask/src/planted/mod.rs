@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     if bugs.is_empty() {
         return report(vec![format!("no bug in {FOLDER} matches `{filter}`")]);
     }
-    let scratch = Scratch::new(&root().join("target/planted"));
+    let scratch = Scratch::new(&root().join("target/planted"))?;
     see_them_pass(&scratch, &bugs)?;
     let mut findings = Vec::new();
     for bug in &bugs {

@@ -3,7 +3,7 @@
 //! It has a target folder of its own. Sharing one with the workspace would not do: cargo names what it builds by paths
 //! from the root of a workspace, so it could take what was built with a bug for what was built without.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ impl fmt::Display for TestName {
 
 /// The copy.
 pub(crate) struct Scratch {
+    /// The working tree as it was at the beginning, so that work on it may go on meanwhile.
+    files: BTreeMap<PathBuf, Vec<u8>>,
     sources: PathBuf,
     target: PathBuf,
     /// What a test printed.
@@ -60,41 +62,45 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// A copy in `folder`, to be made by [`Scratch::refresh`].
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self {
+    pub(crate) fn new(folder: &Path) -> Result<Self, Error> {
+        let mut files = BTreeMap::new();
+        for file in tidy::files()? {
+            let path = root().join(&file);
+            let content = fs::read(&path).map_err(|source| cannot("read", &path, source))?;
+            files.insert(file, content);
+        }
+        Ok(Self {
+            files,
             sources: folder.join("workspace"),
             target: folder.join("target"),
             output: folder.join("output.txt"),
-        }
+        })
     }
 
     /// Makes the copy equal to the working tree. Files that are equal already stay as they are, so that cargo does not
     /// build them again.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
-        let files: BTreeSet<PathBuf> = tidy::files()?.into_iter().collect();
-        for file in &files {
-            let (from, to) = (root().join(file), self.sources.join(file));
-            let content = fs::read(&from).map_err(|source| cannot("read", &from, source))?;
-            if fs::read(&to).ok().as_ref() == Some(&content) {
+        for (file, content) in &self.files {
+            let path = self.sources.join(file);
+            if fs::read(&path).ok().as_ref() == Some(content) {
                 continue;
             }
-            let folder = to.parent().unwrap_or(&self.sources);
+            let folder = path.parent().unwrap_or(&self.sources);
             fs::create_dir_all(folder).map_err(|source| cannot("create", folder, source))?;
-            // Copied rather than written: scripts stay executable.
-            fs::copy(&from, &to).map_err(|source| cannot("write", &to, source))?;
+            fs::write(&path, content).map_err(|source| cannot("write", &path, source))?;
         }
-        self.remove_others(&self.sources, &files)
+        self.remove_others(&self.sources)
     }
 
     /// Removes what a patch added and what is gone from the working tree.
-    fn remove_others(&self, folder: &Path, files: &BTreeSet<PathBuf>) -> Result<(), Error> {
+    fn remove_others(&self, folder: &Path) -> Result<(), Error> {
         let failed = |source| cannot("list", folder, source);
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let relative = path.strip_prefix(&self.sources).unwrap_or(&path);
             if path.is_dir() {
-                self.remove_others(&path, files)?;
-            } else if !files.contains(relative) {
+                self.remove_others(&path)?;
+            } else if !self.files.contains_key(relative) {
                 fs::remove_file(&path).map_err(|source| cannot("remove", &path, source))?;
             }
         }
