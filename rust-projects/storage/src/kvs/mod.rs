@@ -32,7 +32,7 @@
 //! | `format`, `segment`, `hint` | the bytes on disk: `docs/format-kvs.md` |
 //! | `index`, `snapshot`, `read`, `cache` | keys in memory and how readers use them |
 //! | `shared`, `pending` | the write path: apply now, commit in groups |
-//! | `recovery` | which bytes count after a crash |
+//! | `recovery`, `sweep` | which bytes count after a crash |
 //! | `compaction`, `output`, `reserve`, `maintenance` | getting rid of garbage, also on a full disk |
 //! | `verify`, `inspect`, `walk`, `repair` | finding damage and salvaging what is intact |
 
@@ -56,6 +56,7 @@ mod reserve;
 pub mod segment;
 mod shared;
 mod snapshot;
+mod sweep;
 mod verify;
 mod walk;
 

@@ -8,16 +8,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::iter::Peekable;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{HEADER_LEN, Header, SegmentKind};
-use super::hint::{Hint, HintBuilder, HintRange, HintRecord, HintRecords, hint_path};
+use super::hint::{Hint, HintBuilder, HintRecord, HintRecords, hint_path};
 use super::index::{Builder, Index, Version};
 use super::options::{CutTail, Recovery};
 use super::segment::{self, Damage, Segment, segment_id};
 use super::shared::{RangeDeletion, put_len, tombstone_len};
+use super::sweep::RangeSweep;
 use crate::file::FileSystem;
 use crate::log;
 use crate::{Error, Result, Seq};
@@ -280,8 +280,7 @@ impl<'a> Merge<'a> {
             let range = self.ranges.newest_over(key);
             match range.filter(|(_, range)| range.seq > newest.seq) {
                 Some((id, _)) if puts > 0 => {
-                    self.ranges.keys[id] += 1;
-                    let seq = self.ranges.sorted[id].seq;
+                    let seq = self.ranges.take_key(id);
                     builder.push(key, Version::range_tombstone(seq, id as u32), puts);
                 }
                 Some(_) => {}
@@ -336,81 +335,5 @@ impl<'a> Merge<'a> {
             }
         }
         (newest.expect("the key is at the head of a source"), puts)
-    }
-}
-
-/// The range deletions over the current key, as keys ascend.
-struct RangeSweep<'a> {
-    sorted: Vec<&'a HintRange>,
-    /// Keys whose newest version is each deletion.
-    keys: Vec<u64>,
-    next: usize,
-    active: Vec<usize>,
-}
-
-impl<'a> RangeSweep<'a> {
-    fn new(hints: &'a [Hint]) -> Self {
-        let mut sorted: Vec<_> = hints.iter().flat_map(|hint| &hint.ranges).collect();
-        let start = |range: &HintRange| match &range.range.start {
-            Bound::Included(key) | Bound::Excluded(key) => key.clone(),
-            Bound::Unbounded => bytes::Bytes::new(),
-        };
-        sorted.sort_by_key(|range| start(range));
-        Self {
-            keys: vec![0; sorted.len()],
-            sorted,
-            next: 0,
-            active: Vec::new(),
-        }
-    }
-
-    fn newest_over(&mut self, key: &[u8]) -> Option<(usize, &'a HintRange)> {
-        while let Some(range) = self.sorted.get(self.next) {
-            let begins = match &range.range.start {
-                Bound::Included(start) | Bound::Excluded(start) => &start[..] <= key,
-                Bound::Unbounded => true,
-            };
-            if !begins {
-                break;
-            }
-            self.active.push(self.next);
-            self.next += 1;
-        }
-        let sorted = &self.sorted;
-        self.active.retain(|&at| match &sorted[at].range.end {
-            Bound::Included(end) => key <= &end[..],
-            Bound::Excluded(end) => key < &end[..],
-            Bound::Unbounded => true,
-        });
-        let covering = self
-            .active
-            .iter()
-            .filter(|&&at| sorted[at].range.contains(key));
-        let newest = covering.max_by_key(|&&at| sorted[at].seq);
-        newest.map(|&at| (at, sorted[at]))
-    }
-
-    fn finish(self, live: &mut HashMap<u32, i64>) -> BTreeMap<u32, RangeDeletion> {
-        let used = self.sorted.iter().zip(self.keys).enumerate();
-        used.filter(|(_, (_, keys))| *keys > 0)
-            .map(|(id, (range, keys))| {
-                *live.entry(range.segment).or_default() += range.record_len as i64;
-                let HintRange {
-                    segment,
-                    offset,
-                    record_len,
-                    ..
-                } = **range;
-                (
-                    id as u32,
-                    RangeDeletion {
-                        segment,
-                        offset,
-                        record_len,
-                        keys,
-                    },
-                )
-            })
-            .collect()
     }
 }
