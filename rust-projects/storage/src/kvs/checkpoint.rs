@@ -25,7 +25,6 @@ impl Shared {
         let _housekeeping = lock(&self.housekeeping);
         let active = Arc::clone(&lock(&self.writer).active);
         self.commit(true)?;
-        IDENTITY.claim(files, dir)?;
         for segment in self.segments.all().iter() {
             if segment.id() == active.id() {
                 self.copy(segment, dir, HEADER_LEN as u64)?;
@@ -33,7 +32,9 @@ impl Shared {
                 self.link(segment, dir)?;
             }
         }
-        files.sync_dir(dir)
+        files.sync_dir(dir)?;
+        // Last: without it what an interruption leaves does not open.
+        IDENTITY.record(files, dir)
     }
 
     fn link(&self, segment: &Segment, dir: &Path) -> Result<()> {

@@ -83,10 +83,10 @@ use self::pending::Ring;
 use self::read::{Position, View};
 use self::recovery::{Recovered, recover};
 use self::reserve::Reserve;
-use self::segment::{Segment, SegmentSet};
+use self::segment::{Segment, SegmentSet, segment_id};
 use self::shared::{Committer, Counters, Group, Shared, Writer, lock};
 use self::snapshot::{Pin, Registry};
-use crate::file::DirLock;
+use crate::file::{DirLock, FileSystem};
 use crate::{
     Batch, Checkpoint, Direction, Durability, Engine, EngineKind, Entries, Error, Identity,
     KeyRange, Keys, Limits, Owner, Reader, Result, Seq, Snapshots, SyncPolicy,
@@ -120,7 +120,7 @@ impl LogEngine {
         let files = Arc::clone(&options.files);
         files.create_dir_all(dir)?;
         let dir_lock = files.lock_dir(dir)?;
-        IDENTITY.claim(&*files, dir)?;
+        claim(&*files, dir)?;
         let mut recovered = recover(&*files, dir)?;
         recovered.recovery.took = began.elapsed();
         let reserve = Reserve::new(&files, dir, options.reserve_bytes);
@@ -202,6 +202,21 @@ impl LogEngine {
     pub fn close(self) -> Result<()> {
         self.closer.close()
     }
+}
+
+/// Makes the directory ours, or checks that it is.
+fn claim(files: &dyn FileSystem, dir: &Path) -> Result<()> {
+    let is_new = Identity::read(files, dir)?.is_none();
+    let has_segments = || -> Result<bool> {
+        let paths = files.list(dir)?;
+        Ok(paths.iter().any(|path| segment_id(path).is_some()))
+    };
+    if is_new && has_segments()? {
+        // Written before the first segment and, by a checkpoint, after the last.
+        let what = "it is missing although there are segments: this may be a part of a copy";
+        return Err(Error::corrupt(&Identity::path(dir), 0, what));
+    }
+    IDENTITY.claim(files, dir)
 }
 
 /// The state behind all handles.
