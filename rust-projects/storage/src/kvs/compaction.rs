@@ -68,11 +68,17 @@ impl Shared {
         }
         // What is applied but not yet acknowledged would keep alive what it supersedes.
         self.commit(true)?;
-        let compacted = match self.replace(&victims, pace) {
-            // The first has the least to copy for what it frees.
-            Err(Error::DiskFull { .. }) if victims.len() > 1 => self.replace(&victims[..1], pace),
-            result => result,
-        };
+        let is_full = |result: &Result<bool>| matches!(result, Err(Error::DiskFull { .. }));
+        let mut compacted = self.replace(&victims, pace);
+        // The first has the least to copy for what it frees.
+        let first = &victims[..1];
+        if is_full(&compacted) && victims.len() > 1 {
+            compacted = self.replace(first, pace);
+        }
+        // Frames and the numbers of batches take space beyond what was asked for.
+        if is_full(&compacted) && self.reserve.give_up()? {
+            compacted = self.replace(first, pace);
+        }
         let _ = self.reserve.take();
         compacted
     }
@@ -90,7 +96,7 @@ impl Shared {
             return copied;
         }
         if let Some(output) = output {
-            let segment = output.finish().map_err(|error| match error {
+            let segment = output.finish(&self.reserve).map_err(|error| match error {
                 Error::DiskFull { .. } => error,
                 // Nobody knows what a failed sync left; no further write is trusted.
                 error => self.poison(&error),

@@ -296,8 +296,16 @@ pub fn decode_any(mut bytes: Vec<u8>) -> Option<(usize, usize)> {
     Some((hint.records().count(), hint.ranges.len()))
 }
 
-/// Reads a sealed segment back, checks all of it, and writes its hint if that is worth it.
+/// Writes the hint of a sealed segment, if it is worth one.
 pub(super) fn write_hint(files: &dyn FileSystem, segment: &Segment) -> Result<()> {
+    match encode_hint(segment)? {
+        Some(hint) => store_hint(files, segment, &hint),
+        None => Ok(()),
+    }
+}
+
+/// Reads a sealed segment back, checks all of it, and returns its hint if that is worth its space.
+pub(super) fn encode_hint(segment: &Segment) -> Result<Option<Vec<u8>>> {
     let bytes = segment.read_all()?;
     let mut builder = HintBuilder::new(segment.header);
     let scan = segment::scan(&bytes, &segment.header, false, |frame| {
@@ -306,13 +314,15 @@ pub(super) fn write_hint(files: &dyn FileSystem, segment: &Segment) -> Result<()
     if let Some(damage) = scan.damage {
         return Err(Error::corrupt(&segment.path, damage.offset, damage.what));
     }
-    if builder.is_bulky() {
-        return Ok(());
-    }
+    Ok((!builder.is_bulky()).then(|| builder.finish(scan.end)))
+}
+
+/// Makes `hint` the hint of the segment.
+pub(super) fn store_hint(files: &dyn FileSystem, segment: &Segment, hint: &[u8]) -> Result<()> {
     let path = hint_path(&segment.path);
     let temporary = path.with_extension("tmp");
     let file = files.create(&temporary)?;
-    let written = file.write_all_at(&builder.finish(scan.end), 0);
+    let written = file.write_all_at(hint, 0);
     written.inspect_err(|_| {
         // On a full disk the part that fitted is worth more to others.
         let _ = files.remove(&temporary);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::hint::write_hint;
+use super::hint::{encode_hint, store_hint};
 use super::shared::{Shared, lock};
 use crate::{Error, Result, SyncPolicy};
 
@@ -159,10 +159,7 @@ impl Shared {
         let _ = self.reserve.take();
         let waiting = std::mem::take(&mut *lock(&self.waiting_tombstones));
         self.retry_tombstones(&waiting);
-        // A hint can wait until there is space again.
-        if self.reserve.is_held() {
-            self.write_hints()?;
-        }
+        self.write_hints()?;
         while self.compact(pace)? {}
         Ok(())
     }
@@ -170,15 +167,27 @@ impl Shared {
     fn write_hints(&self) -> Result<()> {
         let active = lock(&self.writer).active.id();
         for segment in self.segments.all().iter() {
+            // A hint can wait until there is space again.
+            if !self.reserve.is_held() {
+                break;
+            }
             let hinted = segment.hinted.load(Ordering::Relaxed);
             if !hinted && segment.is_sealed() && segment.id() != active {
                 let _housekeeping = lock(&self.housekeeping);
                 let files = &*self.options.files;
                 // It may have been compacted away since.
-                if files.exists(&segment.path)? {
-                    write_hint(files, segment)?;
-                }
-                segment.hinted.store(true, Ordering::Relaxed);
+                let hint = match files.exists(&segment.path)? {
+                    true => encode_hint(segment)?,
+                    false => None,
+                };
+                let done = match hint {
+                    Some(hint) => {
+                        let store = || store_hint(files, segment, &hint);
+                        self.reserve.while_held(store)?
+                    }
+                    None => true,
+                };
+                segment.hinted.store(done, Ordering::Relaxed);
             }
         }
         Ok(())

@@ -286,8 +286,12 @@ fn active_segment(
     let id = recovered.next_segment;
     recovered.next_segment += 1;
     let (files, capacity) = (&*options.files, options.segment_bytes);
-    let segment = Segment::create_log(files, dir, id, options.entropy, capacity)?;
-    Ok(Arc::new(segment))
+    let created = Segment::create_log(files, dir, id, options.entropy, capacity);
+    match (created, &recovered.tail) {
+        // A full disk is no reason not to open: the next write asks again.
+        (Err(Error::DiskFull { .. }), Some(tail)) => reopen(tail, options),
+        (created, _) => created.map(Arc::new),
+    }
 }
 
 /// Makes the last segment of the log ready for more frames.

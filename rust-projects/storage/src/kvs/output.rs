@@ -1,10 +1,12 @@
-//! A segment being written by compaction or repair: complete, synced and with its hint before it gets its name.
+//! A segment being written by compaction or repair: complete, synced and, while there is space, with its hint before it
+//! gets its name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{FrameKind, FrameWriter, HEADER_LEN, Header, Record, SegmentKind};
-use super::hint::write_hint;
+use super::hint::{encode_hint, store_hint};
+use super::reserve::Reserve;
 use super::segment::{Segment, segment_path, temporary_path};
 use super::shared::record_len;
 use crate::file::{File, FileSystem};
@@ -93,14 +95,14 @@ impl Output {
         Ok(())
     }
 
-    /// Completes the segment and makes it durable under its name.
-    pub(super) fn finish(mut self) -> Result<Segment> {
-        self.try_finish().inspect_err(|_| {
+    /// Completes the segment and makes it durable under its name, with its hint if `reserve` is held.
+    pub(super) fn finish(mut self, reserve: &Reserve) -> Result<Segment> {
+        self.try_finish(reserve).inspect_err(|_| {
             let _ = self.files.remove(&temporary_path(&self.path));
         })
     }
 
-    fn try_finish(&mut self) -> Result<Segment> {
+    fn try_finish(&mut self, reserve: &Reserve) -> Result<Segment> {
         self.end_frame()?;
         let file = Arc::clone(&self.file);
         let segment = Segment::new(
@@ -111,13 +113,17 @@ impl Output {
             self.start,
         );
         segment.seal(self.seq)?;
-        write_hint(&*self.files, &segment)?;
+        // Also the check that all of it reads back, before anything is removed for it.
+        let hinted = match encode_hint(&segment)? {
+            Some(hint) => reserve.while_held(|| store_hint(&*self.files, &segment, &hint))?,
+            None => true,
+        };
         self.files.rename(&temporary_path(&self.path), &self.path)?;
         self.files.sync_dir(&self.dir)?;
         segment.set_record_bytes(self.record_bytes);
         segment
             .hinted
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+            .store(hinted, std::sync::atomic::Ordering::Relaxed);
         Ok(segment)
     }
 

@@ -31,6 +31,7 @@ use super::format::{Change, Header, SegmentKind};
 use super::hint::hint_path;
 use super::inspect::{Fate, Inspection, inspect, read_readable};
 use super::output::Output;
+use super::reserve::Reserve;
 use super::segment::{self, Segment};
 use super::verify::{Finding, FindingKind, Progress, Report};
 use super::walk::value_is_sound;
@@ -244,7 +245,8 @@ impl Repairer<'_> {
                 }) {
                     Ok(records) => {
                         self.keep(path, &kept)?;
-                        output.finish()?;
+                        // A server that is repaired holds no reserve yet.
+                        output.finish(&Reserve::new(files, self.dir, 0))?;
                         records
                     }
                     Err(error) => {
