@@ -1,15 +1,19 @@
-//! Writers, readers, snapshots and scans against the compaction thread (bug class S6).
+//! Writers, readers, snapshots and scans against the compaction thread (bug class S6); writers against a close, and syncs
+//! against each other (S1).
 
 // The lint's exception for tests covers functions with `#[test]` only.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use storage::file::fault::{CrashMode, Fault, FaultFs, Operation};
 use storage::kvs::{LogEngine, Options};
-use storage::{Batch, Direction, Engine, KeyRange, Reader, Snapshots, SyncPolicy};
+use storage::{Batch, Direction, Durability, Engine, KeyRange, Reader, Snapshots, SyncPolicy};
 
 const WRITERS: u64 = 3;
 const KEYS: u64 = 40;
@@ -181,4 +185,96 @@ fn compaction_loses_no_write_and_brings_nothing_back_under_readers_writers_and_s
     check(&engine, "after a restart");
     engine.maintain().unwrap();
     check(&engine, "after more compaction");
+}
+
+#[test]
+fn a_close_beside_writers_keeps_what_it_acknowledged_and_leaves_a_log_that_opens() {
+    for round in 0..200 {
+        let disk = FaultFs::new();
+        let open = || {
+            let options = Options {
+                sync: SyncPolicy::Always,
+                segment_bytes: 300,
+                background: false,
+                files: Arc::new(disk.clone()),
+                ..options()
+            };
+            LogEngine::open(Path::new("/data"), options)
+        };
+        let engine = open().unwrap();
+        let written = AtomicU64::new(0);
+        let acknowledged: Vec<u64> = thread::scope(|scope| {
+            let writers: Vec<_> = (0..WRITERS)
+                .map(|writer| {
+                    let (engine, written) = (engine.clone(), &written);
+                    scope.spawn(move || {
+                        let rounds = (1..).take_while(|round| {
+                            let done = engine.put(&key(writer, 0), &value(*round)).is_ok();
+                            written.fetch_add(1, Ordering::Relaxed);
+                            done
+                        });
+                        rounds.last().unwrap_or(0)
+                    })
+                })
+                .collect();
+            while written.load(Ordering::Relaxed) < 5 + round % 20 {
+                thread::yield_now();
+            }
+            engine.close().unwrap();
+            writers.into_iter().map(|w| w.join().unwrap()).collect()
+        });
+        let engine = open().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert!(engine.recovery().cut.is_none(), "round {round}");
+        for (writer, last) in (0..).zip(acknowledged) {
+            let found = engine.get(&key(writer, 0)).unwrap();
+            let found = found.map_or(0, |value| round_of(&value));
+            assert!(
+                found >= last,
+                "round {round}: {last} was acknowledged, {found} is there"
+            );
+        }
+    }
+}
+
+/// Linux tells of a failed writeback once per open file, and takes the data for written.
+#[test]
+fn of_two_syncs_at_once_the_second_does_not_take_for_durable_what_the_first_lost() {
+    for round in 0..300 {
+        let disk = FaultFs::new();
+        let open = |disk: &FaultFs| {
+            let options = Options {
+                background: false,
+                files: Arc::new(disk.clone()),
+                ..options()
+            };
+            LogEngine::open(Path::new("/data"), options).unwrap()
+        };
+        let engine = open(&disk);
+        engine.put(b"key", b"value").unwrap();
+        disk.fail_nth(1, Fault::IoLosingData, |operation| {
+            matches!(operation, Operation::SyncData { .. })
+        });
+        disk.hold_syncs();
+        let begun = AtomicU64::new(0);
+        let promised = thread::scope(|scope| {
+            let syncs = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    engine.sync().is_ok()
+                })
+            });
+            while begun.load(Ordering::Relaxed) < 2 {
+                thread::yield_now();
+            }
+            // Some rounds let both get as far as they can.
+            (0..round).for_each(|_| thread::yield_now());
+            disk.release_syncs();
+            syncs.map(|sync| sync.join().unwrap()).contains(&true)
+        });
+        let left = open(&disk.crash(CrashMode::LoseAll));
+        assert!(
+            !promised || left.get(b"key").unwrap().is_some(),
+            "round {round}: a sync succeeded and the key is gone"
+        );
+    }
 }

@@ -258,6 +258,7 @@ fn share(
         }),
         group: Group::default(),
         signal: Signal::default(),
+        syncing: Mutex::new(()),
         rotation: Mutex::new(()),
         housekeeping: Mutex::new(()),
         waiting_tombstones: Mutex::new(Vec::new()),
@@ -327,18 +328,12 @@ impl Closer {
         if shared.poison.get().is_some() {
             return shared.check_poison();
         }
-        let seq = shared.commit(true)?;
-        let writer = lock(&shared.writer);
-        let active = &writer.active;
-        if !active.is_sealed() {
-            active.seal(seq).map_err(|error| shared.poison(&error))?;
+        if let Some(last) = shared.finish()? {
             let files = &*shared.options.files;
-            let _ = files.remove(&hint_path(&active.path));
+            let _ = files.remove(&hint_path(&last.path));
             // A missing hint costs time at the next open, nothing else.
-            let _ = write_hint(files, active);
+            let _ = write_hint(files, &last);
         }
-        // Nothing may be written behind the footer by this process any more.
-        let _ = shared.poison.set("it was closed".into());
         drop(lock(&shared.dir_lock).take());
         Ok(())
     }

@@ -47,6 +47,9 @@ pub(super) struct Shared {
     pub(super) group: Group,
     /// How the background thread is called.
     pub(super) signal: Signal,
+    /// Held during each sync of a segment. Of two at once on one file only one would be told of a failure (Linux
+    /// reports it once per open file), and the other would take what was lost for durable (bug class S1).
+    pub(super) syncing: Mutex<()>,
     /// Held by whoever creates the next segment.
     pub(super) rotation: Mutex<()>,
     /// Held by whoever replaces segments: compaction and checkpoints.
@@ -206,12 +209,11 @@ impl Shared {
             writer.pending_bytes = 0;
             (std::mem::take(&mut writer.pending), self.applied())
         };
-        let written = self.write_out(&mut committer, &pending);
-        let synced = written.and_then(|()| match &committer.last {
-            Some(segment) if always => self.sync_segment(segment),
-            _ => Ok(()),
-        });
-        synced.map_err(|error| self.poison(&error))?;
+        self.write_out(&mut committer, &pending)
+            .map_err(|error| self.poison(&error))?;
+        if let Some(segment) = committer.last.as_ref().filter(|_| always) {
+            self.sync_segment(segment)?;
+        }
         // Before `visible` moves on: from then on the writer may use the slots again.
         let batches = pending.len() as u64;
         let spare = self.clear_ring(pending);
@@ -231,10 +233,28 @@ impl Shared {
         }
         // Nobody waits for a sync that the policy does not promise: it holds no lock.
         if let Some(segment) = last.filter(|_| force && !always) {
-            self.sync_segment(&segment)
-                .map_err(|error| self.poison(&error))?;
+            self.sync_segment(&segment)?;
         }
         Ok(target)
+    }
+
+    /// Makes everything applied durable, ends the log with a footer and refuses all writing from then on. Returns the
+    /// last segment unless it ended with a footer before.
+    pub(super) fn finish(&self) -> Result<Option<Arc<Segment>>> {
+        // Both locks until the end: a frame of another thread must come before the footer or not at all.
+        let mut committer = lock(&self.committer);
+        let mut writer = lock(&self.writer);
+        self.check_poison()?;
+        let pending = std::mem::take(&mut writer.pending);
+        let target = self.applied();
+        self.write_out(&mut committer, &pending)
+            .map_err(|error| self.poison(&error))?;
+        let was_sealed = writer.active.is_sealed();
+        self.seal_segment(&writer.active, target)?;
+        self.clear_ring(pending);
+        self.visible.store(target, Ordering::Release);
+        let _ = self.poison.set("it was closed".into());
+        Ok((!was_sealed).then(|| Arc::clone(&writer.active)))
     }
 
     /// Takes written frames out of the ring; the memory of one, if it is worth keeping and nobody reads it.
@@ -261,17 +281,28 @@ impl Shared {
         let last = lock(&self.committer).last.clone();
         if let Some(segment) = last {
             // A failure poisons the engine, and that is how callers learn of it.
-            let _ = self
-                .sync_segment(&segment)
-                .map_err(|error| self.poison(&error));
+            let _ = self.sync_segment(&segment);
         }
     }
 
-    /// Syncs a segment that has unsynced bytes.
+    /// Syncs a segment that has unsynced bytes. A failure poisons.
     fn sync_segment(&self, segment: &Segment) -> Result<()> {
+        let _syncing = lock(&self.syncing);
+        self.check_poison()?;
         if segment.unsynced() > 0 {
-            segment.sync()?;
+            segment.sync().map_err(|error| self.poison(&error))?;
             self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Ends a segment with a durable footer. A failure poisons.
+    fn seal_segment(&self, segment: &Segment, seq: Seq) -> Result<()> {
+        let _syncing = lock(&self.syncing);
+        self.check_poison()?;
+        if !segment.is_sealed() {
+            segment.seal(seq).map_err(|error| self.poison(&error))?;
+            self.counters.syncs.fetch_add(2, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -281,8 +312,7 @@ impl Shared {
         while let Some(first) = rest.first() {
             match first {
                 Pending::Seal(segment) => {
-                    segment.seal(self.visible())?;
-                    self.counters.syncs.fetch_add(2, Ordering::Relaxed);
+                    self.seal_segment(segment, self.visible())?;
                     rest = &rest[1..];
                 }
                 Pending::Frame(frame) => {
@@ -351,7 +381,10 @@ impl Shared {
             let committed = self.commit(false);
             *lock(&self.group.led) = false;
             self.group.done.notify_all();
-            committed?;
+            // A close may have made it durable, after which it lets nobody commit.
+            if self.visible() < seq {
+                committed?;
+            }
         }
     }
 
