@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage::file::FileSystem;
-use storage::file::fault::{CrashMode, FaultFs, Tearing};
+use storage::file::fault::{CrashMode, Fault, FaultFs, Operation, Tearing};
 use storage::kvs::{LogEngine, Options};
 use storage::{
-    Batch, Direction, Durability, Engine, Error, KeyRange, Op, Reader, Snapshots, SyncPolicy,
+    Batch, Checkpoint, Direction, Durability, Engine, Error, KeyRange, Op, Reader, Snapshots,
+    SyncPolicy,
 };
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -100,23 +101,28 @@ fn content(reader: &dyn Reader) -> State {
 struct Outcome {
     /// States after each batch tried, from the empty one on.
     states: Vec<State>,
-    acknowledged: usize,
+    /// Index of the last state that no power cut may take.
+    promised: usize,
     finished: bool,
     /// Segments that compaction replaced.
     compacted: u64,
 }
 
 /// Writes, compacts, holds snapshots over compactions, closes and reopens; stops at the first error.
-fn workload(disk: &FaultFs, seed: u64, steps: u64) -> Outcome {
+fn workload(disk: &FaultFs, seed: u64, steps: u64, sync: SyncPolicy) -> Outcome {
+    let options = || Options {
+        sync,
+        ..options(disk)
+    };
     let mut random = Random(seed);
     let states = vec![State::new()];
     let mut outcome = Outcome {
         states,
-        acknowledged: 0,
+        promised: 0,
         finished: false,
         compacted: 0,
     };
-    let Ok(mut engine) = LogEngine::open(&dir(), options(disk)) else {
+    let Ok(mut engine) = LogEngine::open(&dir(), options()) else {
         return outcome;
     };
     let mut snapshot = None;
@@ -129,7 +135,10 @@ fn workload(disk: &FaultFs, seed: u64, steps: u64) -> Outcome {
             assert!(disk.is_crashed(), "step {step}: {error}");
             return outcome;
         }
-        outcome.acknowledged = outcome.states.len() - 1;
+        let last = outcome.states.len() - 1;
+        if sync == SyncPolicy::Always {
+            outcome.promised = last;
+        }
         match random.below(12) {
             0..3 => {
                 if let Err(error) = engine.maintain() {
@@ -138,10 +147,7 @@ fn workload(disk: &FaultFs, seed: u64, steps: u64) -> Outcome {
                 }
             }
             3 => {
-                snapshot = engine
-                    .snapshot()
-                    .ok()
-                    .map(|view| (view, outcome.acknowledged));
+                snapshot = engine.snapshot().ok().map(|view| (view, last));
             }
             4 => {
                 if let Some((view, at)) = snapshot.take()
@@ -153,9 +159,10 @@ fn workload(disk: &FaultFs, seed: u64, steps: u64) -> Outcome {
             5 => {
                 outcome.compacted += engine.stats().compacted_segments;
                 snapshot = None;
-                let reopened = engine
-                    .close()
-                    .and_then(|()| LogEngine::open(&dir(), options(disk)));
+                let reopened = engine.close().and_then(|()| {
+                    outcome.promised = last;
+                    LogEngine::open(&dir(), options())
+                });
                 match reopened {
                     Ok(reopened) => engine = reopened,
                     Err(error) => {
@@ -182,9 +189,9 @@ fn check(disk: &FaultFs, outcome: &Outcome, what: &str) {
     let tried = outcome.states.len() - 1;
     let matches = |at: &usize| outcome.states[*at] == found;
     assert!(
-        (outcome.acknowledged..=tried).any(|at| matches(&at)),
-        "{what}: {} acknowledged, {tried} tried, found the state after {:?}",
-        outcome.acknowledged,
+        (outcome.promised..=tried).any(|at| matches(&at)),
+        "{what}: {} promised, {tried} tried, found the state after {:?}",
+        outcome.promised,
         (0..=tried).find(matches),
     );
     // What was recovered takes writes and compaction, and is the same after another restart.
@@ -207,7 +214,7 @@ fn power_lost_at_every_file_operation_loses_nothing_acknowledged_and_halves_no_b
     let seed = 7;
     let steps = 60;
     let whole = FaultFs::new();
-    let outcome = workload(&whole, seed, steps);
+    let outcome = workload(&whole, seed, steps, SyncPolicy::Always);
     assert!(outcome.finished);
     assert!(
         outcome.compacted > 5,
@@ -219,7 +226,7 @@ fn power_lost_at_every_file_operation_loses_nothing_acknowledged_and_halves_no_b
     for at in 1..=operations {
         let disk = FaultFs::new();
         disk.crash_at(at);
-        let outcome = workload(&disk, seed, steps);
+        let outcome = workload(&disk, seed, steps, SyncPolicy::Always);
         assert!(disk.is_crashed(), "operation {at} was never reached");
         let modes = [
             CrashMode::LoseAll,
@@ -241,17 +248,44 @@ fn power_lost_at_every_file_operation_loses_nothing_acknowledged_and_halves_no_b
 fn torn_writes_of_other_workloads_lose_nothing_acknowledged() {
     for seed in 100..140 {
         let whole = FaultFs::new();
-        assert!(workload(&whole, seed, 40).finished);
+        assert!(workload(&whole, seed, 40, SyncPolicy::Always).finished);
         let operations = whole.operations();
         let mut random = Random(seed);
         for _ in 0..12 {
             let at = 1 + random.below(operations);
             let disk = FaultFs::new();
             disk.crash_at_torn(at, random.below(300) as usize);
-            let outcome = workload(&disk, seed, 40);
+            let outcome = workload(&disk, seed, 40, SyncPolicy::Always);
             assert!(disk.is_crashed());
             let found = disk.crash_torn(CrashMode::Random(seed * at), Tearing::Sector);
             check(&found, &outcome, &format!("seed {seed}, operation {at}"));
+        }
+    }
+}
+
+#[test]
+fn power_lost_at_every_file_operation_without_syncs_leaves_a_state_that_was() {
+    let (seed, steps) = (21, 60);
+    let whole = FaultFs::new();
+    let outcome = workload(&whole, seed, steps, SyncPolicy::Never);
+    assert!(outcome.finished && outcome.compacted > 5);
+    for at in 1..=whole.operations() {
+        let disk = FaultFs::new();
+        disk.crash_at(at);
+        let outcome = workload(&disk, seed, steps, SyncPolicy::Never);
+        assert!(disk.is_crashed(), "operation {at} was never reached");
+        // Pieces smaller than a segment: its frames and its footer share a page.
+        for (mode, tearing) in [
+            (CrashMode::LoseAll, Tearing::Page),
+            (CrashMode::Random(at), Tearing::Sector),
+            (CrashMode::Random(at), Tearing::Byte),
+            (CrashMode::Random(at + 1_000_000), Tearing::Byte),
+        ] {
+            check(
+                &disk.crash_torn(mode, tearing),
+                &outcome,
+                &format!("crash at operation {at}, {mode:?}, {tearing:?}"),
+            );
         }
     }
 }
@@ -305,6 +339,15 @@ fn last_segment(disk: &FaultFs) -> PathBuf {
         .expect("a segment")
 }
 
+/// Whether power loss would change nothing about any segment.
+fn is_synced(disk: &FaultFs) -> bool {
+    let files = disk.list(&dir()).unwrap();
+    let mut segments = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "segment"));
+    segments.all(|path| disk.is_durable(path))
+}
+
 #[test]
 fn an_acknowledged_batch_was_synced_before_its_acknowledgement() {
     let disk = FaultFs::new();
@@ -315,10 +358,7 @@ fn an_acknowledged_batch_was_synced_before_its_acknowledgement() {
         let before = engine.applied();
         engine.write(&random_batch(&mut random, step)).unwrap();
         if engine.applied() > before {
-            assert!(
-                disk.synced_after_last_write(&last_segment(&disk)),
-                "step {step}"
-            );
+            assert!(is_synced(&disk), "step {step}");
             checked += 1;
         }
     }
@@ -338,15 +378,17 @@ fn what_was_submitted_is_decided_upon_at_once_and_shown_to_readers_only_when_dur
     );
     assert_eq!(engine.get(b"k").unwrap(), None);
     assert!(engine.acknowledged() < seq);
+    let syncs = |operation: &Operation| matches!(operation, Operation::SyncData { .. });
+    let before = disk.count(syncs);
     engine.commit().unwrap();
+    assert_eq!(disk.count(syncs), before + 1);
     assert_eq!(engine.get(b"k").unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(engine.acknowledged(), seq);
-    assert!(disk.synced_after_last_write(&last_segment(&disk)));
+    assert!(is_synced(&disk));
 }
 
 #[test]
 fn a_failed_sync_poisons_the_engine_and_reads_go_on() {
-    use storage::file::fault::{Fault, Operation};
     let disk = FaultFs::new();
     let engine = LogEngine::open(&dir(), options(&disk)).unwrap();
     let mut batch = Batch::new();
@@ -445,4 +487,50 @@ fn the_directory_is_refused_to_a_second_engine_while_the_first_lives() {
     drop(engine);
     LogEngine::open(&dir(), options(&disk)).expect("a snapshot does not hold the directory");
     assert_eq!(content(&*snapshot), State::new());
+}
+
+#[test]
+fn a_checkpoint_interrupted_at_any_file_operation_opens_whole_or_not_at_all() {
+    let original = FaultFs::new();
+    let engine = LogEngine::open(&dir(), options(&original)).unwrap();
+    let mut random = Random(11);
+    for step in 1..=40 {
+        engine.write(&random_batch(&mut random, step)).unwrap();
+    }
+    let expected = content(&engine);
+    engine.close().unwrap();
+    let copy = PathBuf::from("/copy");
+    let (mut whole, mut refused) = (0, 0);
+    for at in 1.. {
+        let disk = original.fork();
+        let engine = LogEngine::open(&dir(), options(&disk)).unwrap();
+        disk.crash_at(disk.operations() + at);
+        let done = engine.checkpoint(&copy).is_ok();
+        for mode in [
+            CrashMode::LoseAll,
+            CrashMode::KeepAll,
+            CrashMode::Random(at),
+        ] {
+            let disk = disk.crash(mode);
+            let begun = disk.list(&copy).is_ok_and(|paths| !paths.is_empty());
+            match LogEngine::open(&copy, options(&disk)) {
+                Ok(engine) if begun || done => {
+                    assert_eq!(content(&engine), expected, "operation {at}, {mode:?}");
+                    whole += 1;
+                }
+                Ok(engine) => assert_eq!(content(&engine), State::new()),
+                Err(error) => {
+                    assert!(!done && matches!(error, Error::Corrupt { .. }), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        if done {
+            break;
+        }
+    }
+    assert!(
+        whole > 0 && refused > 10,
+        "{whole} whole, {refused} refused"
+    );
 }
