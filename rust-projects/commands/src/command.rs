@@ -4,7 +4,7 @@ use bytes::Bytes;
 use storage::Batch;
 use wire::Reply;
 
-use crate::error::{Outcome, Stop};
+use crate::error::{Outcome, Stop, settle};
 use crate::{Context, Result, counters, expiry, generic, scan, strings};
 
 /// Decides one command: arguments with the name first, already checked for number.
@@ -190,10 +190,7 @@ impl<'a> Command<'a> {
     }
 
     pub(crate) fn run(&self, context: &Context<'_>, batch: &mut Batch) -> Result<Reply> {
-        match (self.spec.run)(self.args, context, batch) {
-            Ok(reply) | Err(Stop::Refuse(reply)) => Ok(reply),
-            Err(Stop::Fail(error)) => Err(error),
-        }
+        settle((self.spec.run)(self.args, context, batch))
     }
 }
 

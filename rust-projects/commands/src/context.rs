@@ -15,6 +15,9 @@ pub struct Context<'a> {
     pub now_ms: u64,
     /// Limits of the engine that will take the batch; longer keys and values are refused with a reply.
     pub limits: Limits,
+    /// What a reply may take in memory, in bytes; a command that would answer with more is refused and changes nothing. Copies
+    /// of the data that are to stay equal need the same.
+    pub max_reply_bytes: usize,
     /// Where SCAN keeps its positions.
     pub cursors: &'a ScanCursors,
 }

@@ -55,6 +55,14 @@ pub(crate) enum Stop {
 /// The outcome of one command.
 pub(crate) type Outcome<T = Reply> = std::result::Result<T, Stop>;
 
+/// A refusal is a reply too.
+pub(crate) fn settle(outcome: Outcome) -> Result<Reply> {
+    match outcome {
+        Ok(reply) | Err(Stop::Refuse(reply)) => Ok(reply),
+        Err(Stop::Fail(error)) => Err(error),
+    }
+}
+
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Fail(error)

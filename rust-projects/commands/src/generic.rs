@@ -24,23 +24,26 @@ pub(crate) fn echo(args: &[Bytes], _: &Context<'_>, _: &mut Batch) -> Outcome {
 
 /// `DEL key ...`: how many there were.
 pub(crate) fn del(args: &[Bytes], context: &Context<'_>, batch: &mut Batch) -> Outcome {
-    let keys = distinct(&args[1..]);
-    let values = keyspace::multi_get(context.reader, &keys, context.now_ms)?;
+    // Apart from the batch of the caller, which stays as it is if a key cannot be read.
+    let mut removals = Batch::new();
     let mut removed = 0;
-    for (key, value) in keys.iter().zip(values) {
-        if let Some(value) = value {
-            keyspace::remove_known(batch, key, &value);
+    for key in &distinct(&args[1..]) {
+        if let Some(value) = context.get(key)? {
+            keyspace::remove_known(&mut removals, key, &value);
             removed += 1;
         }
     }
+    batch.extend(removals);
     Ok(Reply::Integer(removed))
 }
 
 /// `EXISTS key ...`: how many there are, repeated ones counted each time. TOUCH is the same where nothing is evicted.
 pub(crate) fn exists(args: &[Bytes], context: &Context<'_>, _: &mut Batch) -> Outcome {
-    let values = keyspace::multi_get(context.reader, &args[1..], context.now_ms)?;
-    let present = values.iter().flatten().count();
-    Ok(Reply::Integer(i64::try_from(present).unwrap_or(i64::MAX)))
+    let mut present = 0;
+    for key in &args[1..] {
+        present += i64::from(context.has(key)?);
+    }
+    Ok(Reply::Integer(present))
 }
 
 /// `TYPE key`

@@ -166,25 +166,6 @@ pub fn get(reader: &dyn Reader, key: &[u8], now_ms: u64) -> Result<Option<Value>
     Ok(get_any(reader, key)?.filter(|value| !value.is_expired(now_ms)))
 }
 
-/// The values of `keys` in their order, as of `now_ms` and one moment.
-///
-/// # Errors
-/// As [`get_any`].
-pub fn multi_get(reader: &dyn Reader, keys: &[Bytes], now_ms: u64) -> Result<Vec<Option<Value>>> {
-    let engine_keys: Vec<Bytes> = keys.iter().map(|key| data_key(key)).collect();
-    let slices: Vec<&[u8]> = engine_keys.iter().map(|key| &key[..]).collect();
-    let envelopes = reader.multi_get(&slices)?;
-    keys.iter()
-        .zip(envelopes)
-        .map(|(key, envelope)| match envelope {
-            Some(envelope) => {
-                Ok(Some(Value::decode(key, &envelope)?).filter(|value| !value.is_expired(now_ms)))
-            }
-            None => Ok(None),
-        })
-        .collect()
-}
-
 /// Sets `key` to `payload`, without reading what it was: see the module about the entry of an earlier expiry.
 pub fn set(batch: &mut Batch, key: &[u8], payload: &[u8], expires_at_ms: Option<u64>) {
     batch.put(data_key(key), encode(payload, expires_at_ms));

@@ -35,6 +35,7 @@ mod error;
 mod expiry;
 mod generic;
 mod glob;
+mod items;
 pub mod keyspace;
 mod number;
 mod options;

@@ -188,6 +188,7 @@ mod tests {
                 reader: &engine,
                 now_ms: 0,
                 limits: engine.limits(),
+                max_reply_bytes: usize::MAX,
                 cursors: &cursors,
             };
             let mut batch = Batch::new();

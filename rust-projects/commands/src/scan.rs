@@ -13,6 +13,7 @@ use wire::Reply;
 
 use crate::error::{Outcome, SYNTAX, refuse};
 use crate::glob::{self, Case};
+use crate::items::Items;
 use crate::options::upper;
 use crate::strings::integer;
 use crate::{Context, Result, keyspace};
@@ -25,14 +26,14 @@ pub(crate) fn keys(args: &[Bytes], context: &Context<'_>, _: &mut Batch) -> Outc
     let pattern = &args[1];
     let range = keyspace::data_range(&glob::literal_prefix(pattern));
     let expired = keyspace::expired_keys(context.reader, context.now_ms)?;
-    let mut keys = Vec::new();
+    let mut keys = Items::new(context, "the reply", "use SCAN");
     for engine_key in context.reader.scan_keys(&range, Direction::Forward) {
         let key = engine_key?.slice(1..);
         if glob::matches(pattern, &key, Case::Sensitive) && !expired.contains(&key) {
-            keys.push(Reply::Bulk(key));
+            keys.push(Reply::Bulk(key))?;
         }
     }
-    Ok(Reply::Array(keys))
+    Ok(keys.into_reply())
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`: the next cursor and some keys.
@@ -114,8 +115,9 @@ fn read_page(
         .map_or_else(Vec::new, |pattern| glob::literal_prefix(pattern));
     let range = after(keyspace::data_range(&prefix), position);
     let mut engine_keys = context.reader.scan_keys(&range, Direction::Forward);
-    let (mut examined, mut last, mut matching) = (0, None, Vec::new());
-    while examined < options.count {
+    let (mut examined, mut bytes, mut last, mut keys) = (0, 0, None, Vec::new());
+    // COUNT is a wish: a page that would take more than a reply may is shorter.
+    while examined < options.count && bytes < context.max_reply_bytes {
         let Some(engine_key) = engine_keys.next() else {
             last = None;
             break;
@@ -125,16 +127,15 @@ fn read_page(
         let is_match = options
             .pattern
             .is_none_or(|pattern| glob::matches(pattern, &key, Case::Sensitive));
-        if is_match && options.wants_strings {
-            matching.push(key.clone());
+        if is_match && options.wants_strings && context.has(&key)? {
+            bytes += size_of::<Reply>() + key.len();
+            keys.push(key.clone());
         }
         last = Some(key);
     }
     let has_more = last.is_some() && engine_keys.next().transpose()?.is_some();
-    let values = keyspace::multi_get(context.reader, &matching, context.now_ms)?;
-    let keys = matching.into_iter().zip(values);
     Ok(Page {
-        keys: keys.filter_map(|(key, value)| value.map(|_| key)).collect(),
+        keys,
         position: last.filter(|_| has_more),
     })
 }

@@ -6,6 +6,7 @@ use wire::Reply;
 
 use crate::command::wrong_arity;
 use crate::error::{NOT_AN_INTEGER, Outcome, Stop, refuse};
+use crate::items::Items;
 use crate::keyspace::{self, Value};
 use crate::number::parse_i64;
 use crate::options::{Condition, Expiry, GetexOptions, SetOptions, TimeUnit};
@@ -86,10 +87,11 @@ pub(crate) fn getdel(args: &[Bytes], context: &Context<'_>, batch: &mut Batch) -
 
 /// `MGET key ...`
 pub(crate) fn mget(args: &[Bytes], context: &Context<'_>, _: &mut Batch) -> Outcome {
-    let values = keyspace::multi_get(context.reader, &args[1..], context.now_ms)?;
-    Ok(Reply::Array(
-        values.into_iter().map(payload_or_null).collect(),
-    ))
+    let mut items = Items::new(context, "the reply", "ask for fewer keys at a time");
+    for key in &args[1..] {
+        items.push(payload_or_null(context.get(key)?))?;
+    }
+    Ok(items.into_reply())
 }
 
 /// `MSET key value ...`
@@ -102,10 +104,10 @@ pub(crate) fn mset(args: &[Bytes], context: &Context<'_>, batch: &mut Batch) -> 
 /// `MSETNX key value ...`: all or, if any is there, none.
 pub(crate) fn msetnx(args: &[Bytes], context: &Context<'_>, batch: &mut Batch) -> Outcome {
     let pairs = pairs(&args[1..], context, "msetnx")?;
-    let keys: Vec<Bytes> = pairs.iter().map(|pair| pair[0].clone()).collect();
-    let values = keyspace::multi_get(context.reader, &keys, context.now_ms)?;
-    if values.iter().any(Option::is_some) {
-        return Ok(Reply::Integer(0));
+    for [key, _] in pairs {
+        if context.has(key)? {
+            return Ok(Reply::Integer(0));
+        }
     }
     set_all(pairs, batch);
     Ok(Reply::Integer(1))
@@ -267,5 +269,10 @@ impl Context<'_> {
     /// The value of `key` now.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>> {
         keyspace::get(self.reader, key, self.now_ms)
+    }
+
+    /// Whether `key` has a value now. It must be read to see whether it expired, and is not kept.
+    pub(crate) fn has(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.get(key)?.is_some())
     }
 }

@@ -314,6 +314,7 @@ fn decide(reader: &dyn Reader, now_ms: u64, words: &[String]) -> (Reply, Batch) 
         reader,
         now_ms,
         limits: Limits::default(),
+        max_reply_bytes: usize::MAX,
         cursors: &ScanCursors::default(),
     };
     let mut batch = Batch::new();

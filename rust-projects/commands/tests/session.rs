@@ -47,6 +47,7 @@ fn handle(
             reader,
             now_ms: 0,
             limits: Limits::default(),
+            max_reply_bytes: usize::MAX,
             cursors: &ScanCursors::default(),
         },
         batch,

@@ -5,6 +5,8 @@ use storage::Batch;
 use wire::Reply;
 
 use super::{Env, Session};
+use crate::error::{Outcome, Stop, settle};
+use crate::items::Items;
 use crate::{Command, Context, Overlay, Result, WatchTable, keyspace};
 
 /// Keys that one connection may watch.
@@ -115,12 +117,12 @@ impl Session {
         }
         // Apart from the batch of the caller, which stays as it is if one of the requests cannot be decided.
         let mut batch = Batch::new();
-        let Some(replies) = self.run_all(&transaction.requests, env, &mut batch)? else {
-            return Ok(too_large(env.context.limits.batch_bytes));
-        };
-        env.watches.touch(batch.ops());
-        env.batch.extend(batch);
-        Ok(Reply::Array(replies))
+        let outcome = self.run_all(&transaction.requests, env, &mut batch);
+        if outcome.is_ok() {
+            env.watches.touch(batch.ops());
+            env.batch.extend(batch);
+        }
+        settle(outcome)
     }
 
     /// EXEC itself was refused, with `reply`.
@@ -136,16 +138,20 @@ impl Session {
         ))
     }
 
-    /// Decides `requests`, each seeing the effects of those before; nothing if the engine would not take them all in
-    /// one batch.
+    /// Decides `requests`, each seeing the effects of those before. Refuses what the engine would not take in one batch,
+    /// and what would be answered with more than a reply may take.
     fn run_all(
         &mut self,
         requests: &[Vec<Bytes>],
         env: &mut Env<'_>,
         batch: &mut Batch,
-    ) -> Result<Option<Vec<Reply>>> {
+    ) -> Outcome {
         let mut overlay = Overlay::new(env.context.reader);
-        let mut replies = Vec::with_capacity(requests.len());
+        let mut replies = Items::new(
+            &env.context,
+            "the replies",
+            "ask for less in one transaction",
+        );
         let mut batch_bytes = 0_usize;
         for args in requests {
             let before = batch.len();
@@ -158,19 +164,21 @@ impl Session {
                 watches: &mut *env.watches,
                 host: env.host,
             };
-            replies.push(match Command::parse(args) {
+            let reply = match Command::parse(args) {
                 Ok(command) => self.decide(&command, &mut inner)?,
                 Err(reply) => reply,
-            });
+            };
+            // Both are looked at after each request: short ones such as APPEND and GET can give what is long, and many
+            // would fill memory.
+            replies.push(reply)?;
             let added = &batch.ops()[before..];
-            // Looked at after each request: a short one such as APPEND can give a long value, and many would fill memory.
             batch_bytes += added.iter().map(keyspace::op_bytes).sum::<usize>();
             if batch_bytes > env.context.limits.batch_bytes {
-                return Ok(None);
+                return Err(Stop::Refuse(too_large(env.context.limits.batch_bytes)));
             }
             overlay.apply(added);
         }
-        Ok(Some(replies))
+        Ok(replies.into_reply())
     }
 }
 

@@ -12,6 +12,7 @@
 //! @ password secret    from now on clients must authenticate
 //! @ limit 100          from now on values longer than that are refused
 //! @ batch-limit 1000   from now on an engine takes batches of that many bytes
+//! @ reply-limit 1000   from now on a reply may take so many bytes
 //! ```
 
 use std::collections::BTreeMap;
@@ -62,6 +63,7 @@ struct World {
     data: MapReader,
     now_ms: u64,
     limits: Limits,
+    max_reply_bytes: usize,
     cursors: ScanCursors,
     watches: WatchTable,
     sessions: BTreeMap<u64, Session>,
@@ -74,6 +76,7 @@ pub(crate) fn play(script: &str) -> String {
         data: MapReader::default(),
         now_ms: START_MS,
         limits: Limits::default(),
+        max_reply_bytes: usize::MAX,
         cursors: ScanCursors::new(1),
         watches: WatchTable::new(),
         sessions: BTreeMap::new(),
@@ -109,6 +112,7 @@ impl World {
                     bytes.parse::<usize>().unwrap() + keyspace::VALUE_OVERHEAD_BYTES;
             }
             ("batch-limit", bytes) => self.limits.batch_bytes = bytes.parse().unwrap(),
+            ("reply-limit", bytes) => self.max_reply_bytes = bytes.parse().unwrap(),
             (advance, "") if advance.starts_with('+') => {
                 self.now_ms += advance[1..].parse::<u64>().unwrap();
             }
@@ -139,6 +143,7 @@ impl World {
                 reader: &self.data,
                 now_ms: self.now_ms,
                 limits: self.limits,
+                max_reply_bytes: self.max_reply_bytes,
                 cursors: &self.cursors,
             },
             batch: &mut batch,

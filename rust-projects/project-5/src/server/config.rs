@@ -163,6 +163,11 @@ impl Config {
                 .then(|| Duration::from_secs(args.idle_timeout_s)),
         })
     }
+
+    /// Most bytes that one request, or one reply, takes: two of the longest values, or what many short ones need.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        (2 * self.max_value_bytes).max(64 << 20)
+    }
 }
 
 /// Half the processors: the other half is for the committer, compaction and, often, the client.

@@ -13,6 +13,7 @@ use commands::{Context, Decision, Env, Host, ScanCursors, Session, WatchTable, k
 use storage::{Batch, Durability, Limits, Seq};
 
 use super::committer::Committer;
+use super::config::Config;
 use super::pending::{Pending, View};
 
 /// Owner of everything decisions are made from.
@@ -20,6 +21,7 @@ pub(crate) struct Decider {
     engine: Arc<dyn Durability>,
     committer: Arc<Committer>,
     limits: Limits,
+    max_reply_bytes: usize,
     state: Mutex<State>,
 }
 
@@ -35,11 +37,11 @@ struct State {
 }
 
 impl Decider {
-    /// Over `engine`, with values of at most `max_value_bytes`.
+    /// Over `engine`, within the limits of `config`.
     pub(crate) fn new(
         engine: Arc<dyn Durability>,
         committer: Arc<Committer>,
-        max_value_bytes: usize,
+        config: &Config,
     ) -> Self {
         let engine_limits = engine.limits();
         let now_ms = wall_clock_ms();
@@ -47,9 +49,10 @@ impl Decider {
             limits: Limits {
                 value_bytes: engine_limits
                     .value_bytes
-                    .min(max_value_bytes.saturating_add(keyspace::VALUE_OVERHEAD_BYTES)),
+                    .min(config.max_value_bytes + keyspace::VALUE_OVERHEAD_BYTES),
                 ..engine_limits
             },
+            max_reply_bytes: config.max_message_bytes(),
             state: Mutex::new(State {
                 watches: WatchTable::new(),
                 cursors: ScanCursors::new(now_ms),
@@ -127,6 +130,7 @@ impl Burst<'_> {
                 reader: &view,
                 now_ms: state.now_ms,
                 limits: self.decider.limits,
+                max_reply_bytes: self.decider.max_reply_bytes,
                 cursors: &state.cursors,
             },
             batch: &mut state.batch,

@@ -187,17 +187,13 @@ fn share(
     addr: SocketAddr,
 ) -> Arc<Shared> {
     let stats = Arc::new(Stats::new());
-    let max_value_bytes = config.max_value_bytes;
     Arc::new(Shared {
-        decider: Decider::new(
-            Arc::clone(&opened.engine),
-            Arc::clone(committer),
-            max_value_bytes,
-        ),
+        decider: Decider::new(Arc::clone(&opened.engine), Arc::clone(committer), &config),
         committer: Arc::clone(committer),
         limits: wire::Limits {
             // Names of commands, keys and options may be longer than a small value limit.
-            max_arg_bytes: max_value_bytes.max(64 << 10),
+            max_arg_bytes: config.max_value_bytes.max(64 << 10),
+            max_request_bytes: config.max_message_bytes(),
             ..wire::Limits::default()
         },
         host: ServerHost {
