@@ -83,6 +83,10 @@ pub enum ProtocolError {
     /// The quotes of an inline command do not match.
     #[error("Protocol error: unbalanced quotes in request")]
     UnbalancedQuotes,
+    /// An inline command is `POST` or `Host:`, so the other end speaks HTTP: a web page has its visitor's browser send commands
+    /// as the body of a request (cross-protocol scripting). Redis closes the connection without a word.
+    #[error("Protocol error: this is HTTP, not RESP")]
+    Http,
     /// The request exceeds [`Limits::max_request_bytes`]. Redis closes the connection without a word.
     #[error("Protocol error: too big request")]
     TooBigRequest,
@@ -353,6 +357,9 @@ impl RequestParser {
         if self.args.len() > self.limits.max_args {
             return Err(ProtocolError::InvalidMultibulkLength);
         }
+        if self.args.first().is_some_and(|word| is_http(word)) {
+            return Err(ProtocolError::Http);
+        }
         self.request_bytes = line_len;
         self.state = State::Start { scanned: 0 };
         Ok(if self.args.is_empty() {
@@ -385,6 +392,11 @@ impl RequestParser {
         }
         Ok(())
     }
+}
+
+/// Whether a line that begins with `word` is one that browsers send and no client of Redis does.
+fn is_http(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"POST") || word.eq_ignore_ascii_case(b"Host:")
 }
 
 enum Progress {

@@ -352,3 +352,33 @@ fn the_memory_of_many_arguments_is_not_kept() {
     let next = parser.parse(&mut buf).unwrap().unwrap();
     assert!(next.args.capacity() < 1000);
 }
+
+#[test]
+fn an_http_request_ends_the_stream_before_any_command_in_its_body() {
+    let body = "\r\nSET k stolen\r\n";
+    for (head, before) in [
+        ("POST / HTTP/1.1\r\n", 0),
+        ("post / HTTP/1.1\r\nHost: localhost\r\n", 0),
+        // What these begin with could be a command; browsers go on with the host.
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n", 1),
+        ("PUT / HTTP/1.1\r\nhost: localhost\r\nAccept: */*\r\n", 1),
+    ] {
+        let mut parser = RequestParser::default();
+        let mut buf = BytesMut::from(format!("{head}{body}").as_bytes());
+        for _ in 0..before {
+            assert!(parser.parse(&mut buf).unwrap().is_some(), "{head}");
+        }
+        for _ in 0..2 {
+            assert_eq!(parser.parse(&mut buf), Err(ProtocolError::Http), "{head}");
+        }
+    }
+    // As an argument, or in the form that no browser sends, the words mean nothing.
+    assert_eq!(
+        parse(b"ECHO POST\nECHO Host:\n*1\r\n$4\r\nPOST\r\n").unwrap(),
+        [
+            request(&[b"ECHO", b"POST"]),
+            request(&[b"ECHO", b"Host:"]),
+            request(&[b"POST"])
+        ]
+    );
+}

@@ -205,6 +205,13 @@ impl Connection {
 
     fn refuse(&mut self, error: wire::ProtocolError) -> Next {
         add(&self.shared.stats.protocol_errors, 1);
+        if error == wire::ProtocolError::Http {
+            let peer = self.stream.peer_addr().map(|addr| addr.to_string());
+            tracing::warn!(
+                peer = peer.unwrap_or_default(),
+                "HTTP on the port of the server, possibly an attack through a browser: connection closed"
+            );
+        }
         self.reply(&error.to_reply());
         Next::Refuse
     }

@@ -15,10 +15,19 @@ fn is_alive(server: &Server) {
 }
 
 fn resident_bytes(server: &Server) -> u64 {
+    memory_bytes(server, "VmRSS:")
+}
+
+/// The most that was ever resident.
+fn most_resident_bytes(server: &Server) -> u64 {
+    memory_bytes(server, "VmHWM:")
+}
+
+fn memory_bytes(server: &Server, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field))
         .unwrap();
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     kib * 1024
@@ -52,6 +61,29 @@ fn malformed_frames_get_an_error_and_end_the_connection() {
     }
     is_alive(&server);
     assert_eq!(server.info("protocol_errors"), 10);
+}
+
+#[test]
+fn a_browser_cannot_be_made_to_send_commands() {
+    let (server, _dir) = Server::in_memory(&[]);
+    for head in ["POST / HTTP/1.1", "GET / HTTP/1.1\r\nHost: localhost"] {
+        let mut raw = server.raw();
+        raw.send(format!("{head}\r\nAccept: */*\r\n\r\nSET k stolen\r\n").as_bytes());
+        let answer = raw.until_closed();
+        assert!(
+            answer.ends_with("-ERR Protocol error: this is HTTP, not RESP\r\n"),
+            "{answer}"
+        );
+    }
+    let mut raw = server.raw();
+    raw.send(b"EXISTS k\r\n");
+    raw.expect(b":0\r\n");
+    wait_for("the warning", || {
+        server
+            .log()
+            .contains("HTTP on the port of the server")
+            .then_some(())
+    });
 }
 
 #[test]
@@ -164,6 +196,30 @@ fn replies_that_nobody_reads_are_bounded_and_hold_up_nobody() {
     }
     let grown = resident_bytes(&server).saturating_sub(before);
     assert!(grown < 32 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn a_reply_over_many_values_is_bounded() {
+    // A reply may take 64 MiB: two of the longest values, and no less than that.
+    let (server, _dir) = Server::in_memory(&["--max-value-bytes", "1000000"]);
+    let mut raw = server.raw();
+    raw.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n");
+    raw.send(&vec![b'x'; 1_000_000]);
+    raw.send(b"\r\n");
+    raw.expect(b"+OK\r\n");
+    let before = most_resident_bytes(&server);
+    raw.send(format!("MGET{}\r\n", " k".repeat(1000)).as_bytes());
+    raw.expect(
+        b"-ERR the reply would take more than 67108864 bytes: ask for fewer keys at a time\r\n",
+    );
+    raw.send(format!("MULTI\r\n{}EXEC\r\n", "GET k\r\n".repeat(1000)).as_bytes());
+    raw.expect(format!("+OK\r\n{}", "+QUEUED\r\n".repeat(1000)).as_bytes());
+    raw.expect(b"-ERR the replies would take more than 67108864 bytes: ask for less in one transaction\r\n");
+    let grown = most_resident_bytes(&server) - before;
+    assert!(grown < 100 << 20, "{grown} bytes more");
+    // What fits is answered.
+    raw.send(format!("MGET{}\r\nPING\r\n", " k".repeat(2)).as_bytes());
+    raw.expect(b"*2\r\n$1000000\r\nxxx");
 }
 
 #[test]
