@@ -22,6 +22,9 @@ use crate::{Command, keyspace};
 /// Why a store of strings could not answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// The key to remove is not there. Nothing was changed.
+    #[error("Key not found")]
+    KeyNotFound,
     /// The engine failed, or what it holds was not written by this version.
     #[error(transparent)]
     Store(#[from] crate::Error),
@@ -65,18 +68,17 @@ pub fn get(reader: &dyn Reader, key: &str, now_ms: u64) -> Result<Option<String>
     }
 }
 
-/// Removes `key` and says whether it was there as of `now_ms`.
+/// Removes `key`.
 ///
 /// # Errors
-/// As [`keyspace::get`] and [`Engine::write`].
-pub fn remove(engine: &dyn Engine, key: &str, now_ms: u64) -> Result<bool, Error> {
+/// [`Error::KeyNotFound`] when it is not there as of `now_ms`; as [`keyspace::get`] and [`Engine::write`].
+pub fn remove(engine: &dyn Engine, key: &str, now_ms: u64) -> Result<(), Error> {
     if keyspace::get(engine, key.as_bytes(), now_ms)?.is_none() {
-        return Ok(false);
+        return Err(Error::KeyNotFound);
     }
     let mut batch = Batch::new();
     keyspace::remove(&mut batch, key.as_bytes());
-    engine.write(&batch)?;
-    Ok(true)
+    Ok(engine.write(&batch)?)
 }
 
 /// What a client may ask of a store of strings.
@@ -149,8 +151,8 @@ mod tests {
         set(&engine, "k", "1").unwrap();
         set(&engine, "k", "2").unwrap();
         assert_eq!(get(&engine, "k", 0).unwrap().as_deref(), Some("2"));
-        assert!(remove(&engine, "k", 0).unwrap());
-        assert!(!remove(&engine, "k", 0).unwrap());
+        remove(&engine, "k", 0).unwrap();
+        assert!(matches!(remove(&engine, "k", 0), Err(Error::KeyNotFound)));
         assert_eq!(get(&engine, "k", 0).unwrap(), None);
     }
 
@@ -162,7 +164,10 @@ mod tests {
         engine.write(&batch).unwrap();
         assert_eq!(get(&engine, "k", 1000).unwrap().as_deref(), Some("v"));
         assert_eq!(get(&engine, "k", 1001).unwrap(), None);
-        assert!(!remove(&engine, "k", 1001).unwrap());
+        assert!(matches!(
+            remove(&engine, "k", 1001),
+            Err(Error::KeyNotFound)
+        ));
     }
 
     #[test]

@@ -4,30 +4,29 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use commands::plain;
-use storage::file::RealFs;
 use storage::kvs::{LogEngine, Options};
-use storage::{Engine, EngineKind, Identity, SledEngine, SyncPolicy};
+use storage::{Engine, SledEngine, SyncPolicy};
 
-use crate::{KvsError, Result};
+use crate::Result;
 
 /// A store of strings.
 pub trait KvsEngine {
     /// Sets `key` to `value`, whether or not it had one.
     ///
     /// # Errors
-    /// [`KvsError::Store`] when the key or value is too long or the disk fails or is full.
+    /// [`KvsError::Store`](crate::KvsError::Store) when the key or value is too long or the disk fails or is full.
     fn set(&mut self, key: String, value: String) -> Result<()>;
 
     /// The value of `key`, or `None`.
     ///
     /// # Errors
-    /// [`KvsError::Store`] when reading fails, or the value was written by another program and is not text.
+    /// [`KvsError::Store`](crate::KvsError::Store) when reading fails, or the value was written by another program and is not text.
     fn get(&mut self, key: String) -> Result<Option<String>>;
 
     /// Removes `key`.
     ///
     /// # Errors
-    /// [`KvsError::KeyNotFound`] when it has no value; [`KvsError::Store`] as for the others.
+    /// [`KvsError::KeyNotFound`](crate::KvsError::KeyNotFound) when it has no value; [`KvsError::Store`](crate::KvsError::Store) as for the others.
     fn remove(&mut self, key: String) -> Result<()>;
 }
 
@@ -78,37 +77,15 @@ impl SledKvsEngine {
 
 impl<E: Engine> KvsEngine for Store<E> {
     fn set(&mut self, key: String, value: String) -> Result<()> {
-        Ok(plain::set(&self.engine, &key, &value)?)
+        plain::set(&self.engine, &key, &value)
     }
 
     fn get(&mut self, key: String) -> Result<Option<String>> {
-        Ok(plain::get(&self.engine, &key, now_ms())?)
+        plain::get(&self.engine, &key, now_ms())
     }
 
     fn remove(&mut self, key: String) -> Result<()> {
-        if plain::remove(&self.engine, &key, now_ms())? {
-            Ok(())
-        } else {
-            Err(KvsError::KeyNotFound)
-        }
-    }
-}
-
-/// The engine to open `directory` with: the one `wanted`, else the one whose data is there, else ours.
-///
-/// # Errors
-/// [`storage::Error::WrongEngine`] when the data there is another's than `wanted`, or that of no engine at all
-/// ([`storage::Error::NoEngine`]); I/O errors.
-pub fn choose_engine(directory: &Path, wanted: Option<EngineKind>) -> Result<EngineKind> {
-    let found = Identity::read_engine(&RealFs, directory)?;
-    match (wanted, found) {
-        (Some(wanted), Some(found)) if wanted != found => Err(storage::Error::WrongEngine {
-            dir: directory.to_owned(),
-            found,
-            wanted,
-        }
-        .into()),
-        (wanted, found) => Ok(wanted.or(found).unwrap_or(EngineKind::Kvs)),
+        plain::remove(&self.engine, &key, now_ms())
     }
 }
 

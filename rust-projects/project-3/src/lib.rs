@@ -26,10 +26,14 @@
 
 pub mod client;
 pub mod engine;
-mod error;
 pub mod server;
 
 pub use client::{ClientError, KvsClient};
-pub use engine::{KvStore, KvsEngine, SledKvsEngine, choose_engine};
-pub use error::{KvsError, Result};
+pub use engine::{KvStore, KvsEngine, SledKvsEngine};
 pub use server::Server;
+
+/// What can go wrong with a store.
+pub use commands::plain::Error as KvsError;
+
+/// The result of an operation on a store.
+pub type Result<T> = std::result::Result<T, KvsError>;

@@ -4,8 +4,7 @@
 
 use std::path::Path;
 
-use project_3::{KvStore, KvsEngine, KvsError, SledKvsEngine, choose_engine};
-use storage::EngineKind;
+use project_3::{KvStore, KvsEngine, KvsError, SledKvsEngine};
 
 macro_rules! for_each_engine {
     ($($test:ident)*) => {
@@ -89,23 +88,9 @@ fn empty_and_long_strings_are_values_like_any_other<E: KvsEngine>(open: impl Fn(
 }
 
 #[test]
-fn a_new_directory_gets_the_engine_asked_for_else_ours() {
-    let directory = tempfile::tempdir().unwrap();
-    let choose = |wanted| choose_engine(directory.path(), wanted).unwrap();
-    assert_eq!(choose(None), EngineKind::Kvs);
-    assert_eq!(choose(Some(EngineKind::Sled)), EngineKind::Sled);
-}
-
-#[test]
-fn a_directory_with_data_keeps_its_engine_and_refuses_another() {
+fn a_directory_with_data_of_one_engine_is_refused_to_the_other() {
     let directory = tempfile::tempdir().unwrap();
     drop(SledKvsEngine::open(directory.path()).unwrap());
-    assert_eq!(
-        choose_engine(directory.path(), None).unwrap(),
-        EngineKind::Sled
-    );
-    let error = choose_engine(directory.path(), Some(EngineKind::Kvs)).unwrap_err();
+    let error = KvStore::open(directory.path()).err().unwrap();
     assert!(error.to_string().contains("sled"), "{error}");
-    // Nor can it be opened past the choice.
-    assert!(KvStore::open(directory.path()).is_err());
 }

@@ -6,30 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use commands::plain;
-use storage::file::RealFs;
 use storage::kvs::{LogEngine, Options};
-use storage::{Engine, EngineKind, Identity, SledEngine, SyncPolicy};
+use storage::{Engine, SledEngine, SyncPolicy};
 
-use crate::{KvsError, Result};
+use crate::Result;
 
 /// A store of strings. Clones are handles to one store, one for each thread.
 pub trait KvsEngine: Clone + Send + 'static {
     /// Sets `key` to `value`, whether or not it had one.
     ///
     /// # Errors
-    /// [`KvsError::Store`] when the key or value is too long or the disk fails or is full.
+    /// [`KvsError::Store`](crate::KvsError::Store) when the key or value is too long or the disk fails or is full.
     fn set(&self, key: String, value: String) -> Result<()>;
 
     /// The value of `key`, or `None`.
     ///
     /// # Errors
-    /// [`KvsError::Store`] when reading fails, or the value was written by another program and is not text.
+    /// [`KvsError::Store`](crate::KvsError::Store) when reading fails, or the value was written by another program and is not text.
     fn get(&self, key: String) -> Result<Option<String>>;
 
     /// Removes `key`.
     ///
     /// # Errors
-    /// [`KvsError::KeyNotFound`] when it has no value; [`KvsError::Store`] as for the others.
+    /// [`KvsError::KeyNotFound`](crate::KvsError::KeyNotFound) when it has no value; [`KvsError::Store`](crate::KvsError::Store) as for the others.
     fn remove(&self, key: String) -> Result<()>;
 }
 
@@ -101,11 +100,11 @@ impl SledKvsEngine {
 
 impl<E: Engine> KvsEngine for Store<E> {
     fn set(&self, key: String, value: String) -> Result<()> {
-        Ok(plain::set(&self.shared.engine, &key, &value)?)
+        plain::set(&self.shared.engine, &key, &value)
     }
 
     fn get(&self, key: String) -> Result<Option<String>> {
-        Ok(plain::get(&self.shared.engine, &key, now_ms())?)
+        plain::get(&self.shared.engine, &key, now_ms())
     }
 
     fn remove(&self, key: String) -> Result<()> {
@@ -113,29 +112,7 @@ impl<E: Engine> KvsEngine for Store<E> {
         let lock = self.shared.removing[stripe].lock();
         // The lock guards no data, so a panic under it left nothing half-done here.
         let _removing = lock.unwrap_or_else(PoisonError::into_inner);
-        if plain::remove(&self.shared.engine, &key, now_ms())? {
-            Ok(())
-        } else {
-            Err(KvsError::KeyNotFound)
-        }
-    }
-}
-
-/// The engine to open `directory` with: the one `wanted`, else the one whose data is there, else ours.
-///
-/// # Errors
-/// [`storage::Error::WrongEngine`] when the data there is another's than `wanted`, or that of no engine at all
-/// ([`storage::Error::NoEngine`]); I/O errors.
-pub fn choose_engine(directory: &Path, wanted: Option<EngineKind>) -> Result<EngineKind> {
-    let found = Identity::read_engine(&RealFs, directory)?;
-    match (wanted, found) {
-        (Some(wanted), Some(found)) if wanted != found => Err(storage::Error::WrongEngine {
-            dir: directory.to_owned(),
-            found,
-            wanted,
-        }
-        .into()),
-        (wanted, found) => Ok(wanted.or(found).unwrap_or(EngineKind::Kvs)),
+        plain::remove(&self.shared.engine, &key, now_ms())
     }
 }
 

@@ -25,11 +25,15 @@
 //! ```
 
 pub mod engine;
-mod error;
 pub mod server;
 pub mod thread_pool;
 
-pub use engine::{KvStore, KvsEngine, SledKvsEngine, choose_engine};
-pub use error::{KvsError, Result};
+pub use engine::{KvStore, KvsEngine, SledKvsEngine};
 pub use server::{Server, StopHandle};
 pub use thread_pool::ThreadPool;
+
+/// What can go wrong with a store.
+pub use commands::plain::Error as KvsError;
+
+/// The result of an operation on a store.
+pub type Result<T> = std::result::Result<T, KvsError>;

@@ -148,6 +148,28 @@ impl Identity {
         }
     }
 
+    /// The engine to open `dir` with: the one `wanted`, else the one whose data is there, else [`EngineKind::Kvs`].
+    /// [`EngineKind::Memory`] leaves whatever is there alone.
+    ///
+    /// # Errors
+    /// [`Error::WrongEngine`] when the data there is another's than `wanted`; otherwise as [`Identity::read_engine`].
+    pub fn choose(
+        files: &dyn FileSystem,
+        dir: &Path,
+        wanted: Option<EngineKind>,
+    ) -> Result<EngineKind> {
+        let found = Self::read_engine(files, dir)?;
+        match (wanted, found) {
+            (Some(EngineKind::Memory), _) => Ok(EngineKind::Memory),
+            (Some(wanted), Some(found)) if wanted != found => Err(Error::WrongEngine {
+                dir: dir.to_owned(),
+                found,
+                wanted,
+            }),
+            (wanted, found) => Ok(wanted.or(found).unwrap_or(EngineKind::Kvs)),
+        }
+    }
+
     /// Claims `dir` for this identity: records it durably in a new directory, or checks it against what is recorded.
     ///
     /// # Errors
@@ -187,5 +209,33 @@ impl Identity {
     /// Where the identity of `dir` is written.
     pub(crate) fn path(dir: &Path) -> std::path::PathBuf {
         dir.join(FILE_NAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::fault::FaultFs;
+
+    #[test]
+    fn the_engine_is_the_one_asked_for_then_the_one_whose_data_is_there_then_ours() {
+        let (files, dir) = (FaultFs::new(), Path::new("/data"));
+        let choose = |wanted| Identity::choose(&files, dir, wanted);
+        assert_eq!(choose(None).unwrap(), EngineKind::Kvs);
+        assert_eq!(choose(Some(EngineKind::Sled)).unwrap(), EngineKind::Sled);
+        files.create_dir_all(dir).unwrap();
+        let sled = Identity {
+            engine: EngineKind::Sled,
+            format: 1,
+        };
+        sled.record(&files, dir).unwrap();
+        for fits in [None, Some(EngineKind::Sled)] {
+            assert_eq!(choose(fits).unwrap(), EngineKind::Sled);
+        }
+        let error = choose(Some(EngineKind::Kvs)).unwrap_err();
+        assert!(matches!(error, Error::WrongEngine { .. }), "{error}");
+        // It keeps nothing, so nothing there is in its way.
+        let memory = choose(Some(EngineKind::Memory));
+        assert_eq!(memory.unwrap(), EngineKind::Memory);
     }
 }

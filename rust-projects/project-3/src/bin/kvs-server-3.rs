@@ -5,9 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use project_3::{KvStore, KvsEngine, KvsError, Server, SledKvsEngine, choose_engine};
-use storage::EngineKind;
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use project_3::{KvStore, KvsEngine, KvsError, Server, SledKvsEngine};
+use storage::file::RealFs;
+use storage::{EngineKind, Identity};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -24,23 +26,8 @@ struct Arguments {
     )]
     addr: SocketAddr,
     /// Storage engine; by default the one whose data is there, else kvs
-    #[arg(long)]
-    engine: Option<EngineName>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum EngineName {
-    Kvs,
-    Sled,
-}
-
-impl From<EngineName> for EngineKind {
-    fn from(name: EngineName) -> Self {
-        match name {
-            EngineName::Kvs => Self::Kvs,
-            EngineName::Sled => Self::Sled,
-        }
-    }
+    #[arg(long, value_name = "ENGINE", value_parser = engine_parser())]
+    engine: Option<EngineKind>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<std::convert::Infallible, Error> {
     let directory = Path::new(".");
-    let kind = choose_engine(directory, arguments.engine.map(Into::into))?;
+    let kind = Identity::choose(&RealFs, directory, arguments.engine).map_err(KvsError::from)?;
     match kind {
         EngineKind::Kvs => serve(KvStore::open(directory)?, kind, arguments.addr),
         EngineKind::Sled => serve(SledKvsEngine::open(directory)?, kind, arguments.addr),
@@ -88,6 +75,11 @@ fn serve(
     let addr = listener.local_addr().map_err(listen_error)?;
     info!(version = env!("CARGO_PKG_VERSION"), %addr, engine = %kind, "listening");
     Server::new(engine).run(&listener)
+}
+
+fn engine_parser() -> impl TypedValueParser<Value = EngineKind> {
+    PossibleValuesParser::new([EngineKind::Kvs, EngineKind::Sled].map(EngineKind::name))
+        .try_map(|name| name.parse::<EngineKind>())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

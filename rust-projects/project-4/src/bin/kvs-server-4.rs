@@ -6,12 +6,14 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use project_4::thread_pool::{
     NaiveThreadPool, PoolError, RayonThreadPool, SharedQueueThreadPool, ThreadPool,
 };
-use project_4::{KvStore, KvsEngine, KvsError, Server, SledKvsEngine, choose_engine};
-use storage::EngineKind;
+use project_4::{KvStore, KvsEngine, KvsError, Server, SledKvsEngine};
+use storage::file::RealFs;
+use storage::{EngineKind, Identity};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -28,8 +30,8 @@ struct Arguments {
     )]
     addr: SocketAddr,
     /// Storage engine; by default the one whose data is there, else kvs
-    #[arg(long)]
-    engine: Option<EngineName>,
+    #[arg(long, value_name = "ENGINE", value_parser = engine_parser())]
+    engine: Option<EngineKind>,
     /// Thread pool
     #[arg(long, default_value = "shared-queue")]
     pool: PoolName,
@@ -39,25 +41,10 @@ struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum EngineName {
-    Kvs,
-    Sled,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum PoolName {
     Naive,
     SharedQueue,
     Rayon,
-}
-
-impl From<EngineName> for EngineKind {
-    fn from(name: EngineName) -> Self {
-        match name {
-            EngineName::Kvs => Self::Kvs,
-            EngineName::Sled => Self::Sled,
-        }
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +79,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
     let directory = Path::new(".");
-    let kind = choose_engine(directory, arguments.engine.map(Into::into))?;
+    let kind = Identity::choose(&RealFs, directory, arguments.engine).map_err(KvsError::from)?;
     match kind {
         EngineKind::Kvs => with_pool(KvStore::open(directory)?, kind, arguments),
         EngineKind::Sled => with_pool(SledKvsEngine::open(directory)?, kind, arguments),
@@ -122,6 +109,11 @@ where
     info!(version = env!("CARGO_PKG_VERSION"), %addr, engine = %kind, "listening");
     server.run();
     Ok(())
+}
+
+fn engine_parser() -> impl TypedValueParser<Value = EngineKind> {
+    PossibleValuesParser::new([EngineKind::Kvs, EngineKind::Sled].map(EngineKind::name))
+        .try_map(|name| name.parse::<EngineKind>())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

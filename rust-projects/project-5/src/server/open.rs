@@ -21,11 +21,7 @@ pub(crate) fn open(
     dir: &Path,
     policy: SyncPolicy,
 ) -> Result<OpenEngine> {
-    let kind = match engine {
-        Some(kind) => kind,
-        None => Identity::read_engine(&RealFs, dir)?.unwrap_or(EngineKind::Kvs),
-    };
-    match kind {
+    match Identity::choose(&RealFs, dir, engine)? {
         EngineKind::Kvs => {
             let engine = LogEngine::open(dir, kvs::Options::default().with_sync(policy))?;
             report(engine.recovery());
