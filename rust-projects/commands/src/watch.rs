@@ -82,6 +82,14 @@ impl WatchTable {
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     keys: BTreeMap<Bytes, Watch>,
+    /// What they take in memory.
+    bytes: usize,
+}
+
+/// What watching `key` takes in memory, roughly: its bytes, which both tables share, and their nodes.
+pub(crate) fn watched_bytes(key: &[u8]) -> usize {
+    const OVERHEAD_BYTES: usize = 128;
+    key.len() + OVERHEAD_BYTES
 }
 
 /// A key as it was when WATCH was called.
@@ -94,6 +102,11 @@ struct Watch {
 impl Watches {
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Memory taken, by [`watched_bytes`].
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Watches `key` from now on, if it is not watched yet.
@@ -111,6 +124,7 @@ impl Watches {
                 expires_at_ms: value.and_then(|value| value.expires_at_ms),
             };
             entry.insert(watch);
+            self.bytes += watched_bytes(key);
         }
         Ok(())
     }
@@ -127,6 +141,7 @@ impl Watches {
 
     /// Watches nothing any more.
     pub(crate) fn clear(&mut self, table: &mut WatchTable) {
+        self.bytes = 0;
         for engine_key in std::mem::take(&mut self.keys).into_keys() {
             table.unwatch(&engine_key);
         }

@@ -85,6 +85,32 @@ fn what_a_session_keeps_does_not_hold_on_to_the_read_buffer() {
 }
 
 #[test]
+fn what_a_connection_watches_is_bounded_in_memory() {
+    let data = MapReader::default();
+    let watch = |session: &mut Session, keys: &[Bytes]| {
+        let args = [&[Bytes::from_static(b"WATCH")], keys].concat();
+        handle(session, &data, &mut Batch::new(), &args).unwrap()
+    };
+    let is_refused = |reply: &Reply| matches!(reply, Reply::Error(message) if message.starts_with("ERR the watched keys take"));
+    let mut session = Session::new(1);
+    // One long key, whether or not the engine would take it ...
+    let endless = Bytes::from(vec![b'x'; 9 << 20]);
+    assert!(is_refused(&watch(&mut session, &[endless])));
+    // ... and many.
+    let key = |n: usize| Bytes::from(format!("{n:060000}"));
+    let accepted = (0..1000).take_while(|&n| watch(&mut session, &[key(n)]) == Reply::OK);
+    assert_eq!(accepted.count(), (8 << 20) / 60_128);
+    let short: Vec<Bytes> = (0..70_000).map(|n| Bytes::from(n.to_string())).collect();
+    let mut session = Session::new(2);
+    assert!(is_refused(&watch(&mut session, &short)));
+    // What is no longer watched makes room.
+    assert_eq!(watch(&mut session, &short[..50_000]), Reply::OK);
+    assert!(is_refused(&watch(&mut session, &short[50_000..])));
+    handle(&mut session, &data, &mut Batch::new(), &words("UNWATCH")).unwrap();
+    assert_eq!(watch(&mut session, &short[50_000..]), Reply::OK);
+}
+
+#[test]
 fn when_reading_fails_nothing_is_written_and_the_transaction_is_over() {
     let mut session = Session::new(1);
     let mut batch = Batch::new();

@@ -7,10 +7,11 @@ use wire::Reply;
 use super::{Env, Session};
 use crate::error::{Outcome, Stop, settle};
 use crate::items::Items;
+use crate::watch::watched_bytes;
 use crate::{Command, Context, Overlay, Result, WatchTable, keyspace};
 
-/// Keys that one connection may watch.
-const MAX_WATCHED_KEYS: usize = 1 << 16;
+/// Memory that one connection may fill with what it watches.
+const MAX_WATCHED_BYTES: usize = 8 << 20;
 /// What a queued argument takes in memory beyond its bytes, roughly.
 const ARGUMENT_OVERHEAD_BYTES: usize = 64;
 /// What EXEC answers when a request was refused before it was queued.
@@ -86,9 +87,10 @@ impl Session {
         if self.transaction.is_some() {
             return Ok(Reply::error("ERR WATCH inside MULTI is not allowed"));
         }
-        if self.watches.len() + keys.len() > MAX_WATCHED_KEYS {
+        let bytes: usize = keys.iter().map(|key| watched_bytes(key)).sum();
+        if self.watches.bytes() + bytes > MAX_WATCHED_BYTES {
             return Ok(Reply::error(format!(
-                "ERR a connection may watch {MAX_WATCHED_KEYS} keys"
+                "ERR the watched keys take more than {MAX_WATCHED_BYTES} bytes"
             )));
         }
         let Context { reader, now_ms, .. } = env.context;
