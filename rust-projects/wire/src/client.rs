@@ -8,7 +8,7 @@
 //! [`ClientError::Closed`]. A pipeline is written in full before a reply is read: keep it to what both sides' socket
 //! buffers can hold of requests or of replies, some hundred kilobytes.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -22,9 +22,13 @@ use crate::{Reply, ReplyError, ReplyLimits, ReplyParser};
 /// Why a call has no reply.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// The stream failed or timed out. Whether the server acted on the request is unknown.
+    /// The stream failed. Whether the server acted on the request is unknown.
     #[error("connection failed: {0}")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+    /// The other end did not take or send anything for as long as the stream waits. Whether the server acted on the request is
+    /// unknown.
+    #[error("no answer in time")]
+    TimedOut,
     /// What the server sent is not RESP, or exceeds the limits.
     #[error("{0}")]
     Protocol(#[from] ReplyError),
@@ -34,6 +38,16 @@ pub enum ClientError {
     /// [`Client::call`] while this many replies of a pipeline were not yet received. Nothing was sent.
     #[error("{0} replies of a pipeline must be received first")]
     Unreceived(usize),
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A socket's timeout comes as the first of these, that of connecting as the second.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// A connection to a server, over any blocking stream.
@@ -52,7 +66,8 @@ impl Client<TcpStream> {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Io`] with the failure of the last address tried, or if there is none; `timeout` must not be zero.
+    /// [`ClientError::Io`] or [`ClientError::TimedOut`] for the last address tried; [`ClientError::Io`] if there is none.
+    /// `timeout` must not be zero.
     pub fn connect(addr: impl ToSocketAddrs, timeout: Duration) -> Result<Self, ClientError> {
         let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to");
         for addr in addr.to_socket_addrs()? {
@@ -135,7 +150,7 @@ impl<S: Read + Write> Client<S> {
             .write_all(&self.output)
             .and_then(|()| self.stream.flush());
         self.output.clear();
-        self.or_broken(written.map_err(ClientError::Io))
+        self.or_broken(written.map_err(ClientError::from))
     }
 
     /// Waits for the next reply or push message, writing what is not yet written.

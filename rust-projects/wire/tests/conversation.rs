@@ -243,7 +243,7 @@ fn after_a_timeout_a_late_reply_is_never_taken_for_the_next_one() {
         .then_reads(b"+late\r\n+OK\r\n");
     let mut client = Client::new(script);
     let timeout = client.call(&[b"GET", b"slow"]);
-    assert!(matches!(timeout, Err(ClientError::Io(_))), "{timeout:?}");
+    assert!(matches!(timeout, Err(ClientError::TimedOut)), "{timeout:?}");
     let next = client.call(&[b"PING"]);
     assert!(matches!(next, Err(ClientError::Closed)), "{next:?}");
 }
