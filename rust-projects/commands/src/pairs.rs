@@ -24,7 +24,7 @@ pub struct Pair {
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
     /// It is not JSON, or has other fields.
-    #[error("{0}")]
+    #[error("{}", within_line(.0))]
     Json(#[from] serde_json::Error),
     /// A field is there twice, in two forms, or not at all.
     #[error("expected either `{0}` or `{0}_base64`")]
@@ -32,6 +32,13 @@ pub enum PairError {
     /// A field is not base64.
     #[error("`{0}_base64` is not base64")]
     Base64(&'static str),
+}
+
+/// Without the number of the line, which is always 1: whoever reads a file counts better.
+fn within_line(error: &serde_json::Error) -> String {
+    error
+        .to_string()
+        .replacen(" at line 1 column ", " at column ", 1)
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -144,6 +151,15 @@ mod tests {
             assert!(!line.contains(r#""key":"#) && !line.contains(r#""value":"#));
             assert_eq!(Pair::from_json(line.as_bytes()).unwrap(), pair);
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place_in_the_line_alone() {
+        let error = Pair::from_json(br#"{"key":"a","value":1}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid type: integer `1`, expected a string at column 20"
+        );
     }
 
     #[test]

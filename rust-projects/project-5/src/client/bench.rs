@@ -31,19 +31,21 @@ const BAR_WIDTH: u64 = 50;
 pub(super) fn run(
     args: &BenchArgs,
     addr: SocketAddr,
+    timeout: Duration,
     password: Option<&Password>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let failure = |source| Failure::Bench { addr, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::Bench)?;
+        .map_err(failure)?;
     let report = LocalSet::new()
-        .block_on(&runtime, measure(args, addr, password.cloned()))
-        .map_err(Failure::Bench)?;
+        .block_on(&runtime, measure(args, addr, timeout, password.cloned()))
+        .map_err(failure)?;
     let text = if args.json {
         let json = serde_json::to_string(&report).map_err(io::Error::from);
-        json.map_err(Failure::Bench)? + "\n"
+        json.map_err(failure)? + "\n"
     } else {
         report.to_text()
     };
@@ -55,21 +57,23 @@ pub(super) fn run(
 async fn measure(
     args: &BenchArgs,
     addr: SocketAddr,
+    timeout: Duration,
     password: Option<Password>,
 ) -> io::Result<Report> {
     let mut loads = Vec::new();
     let left = Rc::new(Cell::new(args.requests));
     for seed in 0..args.connections {
-        let mut load = Load::connect(args, addr, u64::from(seed), Rc::clone(&left)).await?;
+        let connecting = Load::connect(args, addr, u64::from(seed), Rc::clone(&left));
+        let mut load = within(timeout, connecting).await?;
         if let Some(password) = &password {
-            load.authenticate(password).await?;
+            within(timeout, load.authenticate(password)).await?;
         }
         loads.push(load);
     }
     let started = Instant::now();
     let tasks: Vec<_> = loads
         .into_iter()
-        .map(|load| tokio::task::spawn_local(load.run()))
+        .map(|load| tokio::task::spawn_local(load.run(timeout)))
         .collect();
     let mut latencies = histogram();
     let mut errors = Errors::default();
@@ -80,6 +84,17 @@ async fn measure(
         errors.first = errors.first.or(done.errors.first);
     }
     Ok(Report::new(started.elapsed(), &latencies, errors))
+}
+
+/// What `work` gives, unless the server takes longer than `timeout` for it.
+async fn within<T>(timeout: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(timeout, work).await {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::other(format!(
+            "the server did not answer within {} s",
+            timeout.as_secs()
+        ))),
+    }
 }
 
 fn histogram() -> Histogram<u64> {
@@ -140,7 +155,7 @@ impl Load {
         }
     }
 
-    async fn run(mut self) -> io::Result<Self> {
+    async fn run(mut self, timeout: Duration) -> io::Result<Self> {
         loop {
             let group = self.left.get().min(u64::from(self.args.pipeline));
             if group == 0 {
@@ -150,18 +165,24 @@ impl Load {
             for _ in 0..group {
                 self.draw_request();
             }
-            let sent = Instant::now();
-            self.stream.write_all(&self.output).await?;
-            self.output.clear();
-            for _ in 0..group {
-                if let Reply::Error(message) = self.receive().await? {
-                    self.errors.count += 1;
-                    self.errors.first.get_or_insert(message.into_owned());
-                }
-                let latency_us = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.latencies.saturating_record(latency_us);
-            }
+            within(timeout, self.measure_group(group)).await?;
         }
+    }
+
+    /// Sends the requests drawn and reads their replies.
+    async fn measure_group(&mut self, requests: u64) -> io::Result<()> {
+        let sent = Instant::now();
+        self.stream.write_all(&self.output).await?;
+        self.output.clear();
+        for _ in 0..requests {
+            if let Reply::Error(message) = self.receive().await? {
+                self.errors.count += 1;
+                self.errors.first.get_or_insert(message.into_owned());
+            }
+            let latency_us = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.latencies.saturating_record(latency_us);
+        }
+        Ok(())
     }
 
     fn draw_request(&mut self) {

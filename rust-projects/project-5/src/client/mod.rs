@@ -96,8 +96,13 @@ pub enum Failure {
         stored: Stored,
     },
     /// The load generator could not start or lost a connection.
-    #[error("bench: {0}")]
-    Bench(#[source] io::Error),
+    #[error("bench against {addr}: {source}")]
+    Bench {
+        /// Where the server is, or should be.
+        addr: SocketAddr,
+        /// What went wrong.
+        source: io::Error,
+    },
 }
 
 /// How many pairs of an import the server has acknowledged.
@@ -126,13 +131,8 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         .as_deref()
         .map(Password::read)
         .transpose()?;
-    let connect = || {
-        connect(
-            args.addr,
-            Duration::from_secs(args.timeout_s),
-            password.as_ref(),
-        )
-    };
+    let timeout = Duration::from_secs(args.timeout_s);
+    let connect = || connect(args.addr, timeout, password.as_ref());
     match args.action {
         Action::Set { key, value } => {
             let (key, value) = (key.into_vec(), value.into_vec());
@@ -159,7 +159,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Export { file, pattern } => {
             transfer::export(&mut connect()?, &file, pattern.map(OsString::into_vec), out)
         }
-        Action::Bench(bench) => bench::run(&bench, args.addr, password.as_ref(), out),
+        Action::Bench(bench) => bench::run(&bench, args.addr, timeout, password.as_ref(), out),
         Action::Completions { shell } => {
             use clap::CommandFactory;
             clap_complete::generate(shell, &mut Args::command(), "kvs-client", &mut { out });
@@ -205,10 +205,7 @@ fn scan(
     {
         keys.truncate(left);
         if json {
-            for pair in transfer::fetch(server, &keys)? {
-                print(out, pair.to_json().as_bytes())?;
-                left -= 1;
-            }
+            left -= transfer::fetch(server, &keys, |pair| print(out, pair.to_json().as_bytes()))?;
         } else {
             for key in &keys {
                 print(out, key)?;

@@ -240,15 +240,10 @@ fn export_to(
     let bar = counter();
     let mut cursor = Cursor::new(pattern);
     while let Some(keys) = cursor.next(server)? {
-        let mut rest = &keys[..];
-        while !rest.is_empty() {
-            let (group, later) = rest.split_at(fetch_group(rest));
-            for pair in fetch(server, group)? {
-                print(out, pair.to_json().as_bytes())?;
-                bar.inc(1);
-            }
-            rest = later;
-        }
+        fetch(server, &keys, |pair| {
+            bar.inc(1);
+            print(out, pair.to_json().as_bytes())
+        })?;
     }
     bar.finish_and_clear();
     out.flush().map_err(Failure::Output)
@@ -268,35 +263,53 @@ fn fetch_group(keys: &[Bytes]) -> usize {
     fit.max(1)
 }
 
-/// The pairs of `keys`, without those that are gone by now. Value and expiry of a pair belong together.
-pub(super) fn fetch(server: &mut Server, keys: &[Bytes]) -> Result<Vec<Pair>, Failure> {
-    for key in keys {
-        server.send(&[b"MULTI"])?;
-        server.send(&[b"GET", key])?;
-        server.send(&[b"PEXPIRETIME", key])?;
-        server.send(&[b"EXEC"])?;
-    }
-    let mut pairs = Vec::with_capacity(keys.len());
-    for key in keys {
-        for _ in 0..3 {
-            checked(server.receive()?)?;
+/// Gives the pairs of `keys` to `take`, one after another, and says how many; without those that are gone by now. Value and
+/// expiry of a pair belong together.
+pub(super) fn fetch(
+    server: &mut Server,
+    keys: &[Bytes],
+    mut take: impl FnMut(&Pair) -> Result<(), Failure>,
+) -> Result<usize, Failure> {
+    let mut taken = 0;
+    let mut rest = keys;
+    while !rest.is_empty() {
+        let (group, later) = rest.split_at(fetch_group(rest));
+        rest = later;
+        for key in group {
+            server.send(&[b"MULTI"])?;
+            server.send(&[b"GET", key])?;
+            server.send(&[b"PEXPIRETIME", key])?;
+            server.send(&[b"EXEC"])?;
         }
-        let reply = checked(server.receive()?)?;
-        let Reply::Array(parts) = &reply else {
-            return Err(unexpected(&reply));
-        };
-        match &parts[..] {
-            [Reply::Bulk(value), Reply::Integer(at)] => pairs.push(Pair {
-                key: key.to_vec(),
-                value: value.to_vec(),
-                // -1 for never.
-                expires_at_ms: u64::try_from(*at).ok(),
-            }),
-            [Reply::Null, Reply::Integer(_)] => {}
-            _ => return Err(unexpected(&reply)),
+        for key in group {
+            if let Some(pair) = receive_pair(server, key)? {
+                take(&pair)?;
+                taken += 1;
+            }
         }
     }
-    Ok(pairs)
+    Ok(taken)
+}
+
+/// The replies to the four requests for `key`.
+fn receive_pair(server: &mut Server, key: &[u8]) -> Result<Option<Pair>, Failure> {
+    for _ in 0..3 {
+        checked(server.receive()?)?;
+    }
+    let reply = checked(server.receive()?)?;
+    let Reply::Array(parts) = &reply else {
+        return Err(unexpected(&reply));
+    };
+    match &parts[..] {
+        [Reply::Bulk(value), Reply::Integer(at)] => Ok(Some(Pair {
+            key: key.to_vec(),
+            value: value.to_vec(),
+            // -1 for never.
+            expires_at_ms: u64::try_from(*at).ok(),
+        })),
+        [Reply::Null, Reply::Integer(_)] => Ok(None),
+        _ => Err(unexpected(&reply)),
+    }
 }
 
 /// A bar over the bytes of a file, or a counter of bytes; nothing unless a person is watching.

@@ -1,6 +1,6 @@
 //! The command line of `kvs-server`, and the validated configuration made from it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -24,10 +24,10 @@ Examples:
 
 /// A durable key-value server that speaks the protocol of Redis.
 #[derive(Debug, Parser)]
-#[command(name = "kvs-server", version, about, after_help = EXAMPLES)]
+#[command(name = "kvs-server", version, after_help = EXAMPLES)]
 pub struct Args {
     /// Address to listen on; port 0 picks a free one. Beyond this machine only with a password
-    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_ADDR)]
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDR, value_parser = resolve_addr)]
     pub addr: SocketAddr,
 
     /// Storage engine [default: the one whose data is in the directory, else kvs]
@@ -84,6 +84,32 @@ pub enum Sync {
     Interval,
     /// When the operating system pleases
     Never,
+}
+
+/// Reads `HOST:PORT`, where the host is an IP address or a name. Of several addresses of a name it takes the first of IPv4, as
+/// [`DEFAULT_ADDR`] is one, else the first.
+///
+/// # Errors
+/// What is wrong with `text`, for the person at the terminal.
+pub fn resolve_addr(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(addr) = text.parse() {
+        return Ok(addr);
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(format!("expected HOST:PORT, such as {DEFAULT_ADDR}"));
+    };
+    let port: u16 = port
+        .parse()
+        .map_err(|_| format!("`{port}` is no port: expected a number up to 65535"))?;
+    let addrs: Vec<_> = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("cannot find the address of `{host}`: {error}"))?
+        .collect();
+    let preferred = addrs.iter().find(|addr| addr.is_ipv4());
+    preferred
+        .or(addrs.first())
+        .copied()
+        .ok_or_else(|| format!("`{host}` has no address"))
 }
 
 fn engine_parser() -> impl TypedValueParser<Value = EngineKind> {
@@ -216,6 +242,25 @@ mod tests {
             "[::ffff:127.0.0.1]:0",
         ] {
             config(&["--addr", addr]).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_address_may_have_a_name_and_what_is_wrong_with_one_is_said() {
+        let loopback = config(&["--addr", "localhost:0"]).unwrap();
+        assert!(loopback.addr.ip().is_loopback());
+        for (wrong, reason) in [
+            ("nowhere", "expected HOST:PORT, such as 127.0.0.1:4000"),
+            ("127.0.0.1", "expected HOST:PORT"),
+            ("localhost:http", "`http` is no port"),
+            ("localhost:65536", "`65536` is no port"),
+            (
+                "no such host:1",
+                "cannot find the address of `no such host`",
+            ),
+        ] {
+            let message = resolve_addr(wrong).unwrap_err();
+            assert!(message.starts_with(reason), "{message}");
         }
     }
 

@@ -42,6 +42,8 @@ impl ServerHost {
         let connected = self.stats.connected.load(Ordering::Relaxed);
         vec![
             ("connected_clients", connected.to_string()),
+            // No command here blocks; `redis-cli --stat` shows nonsense without it.
+            ("blocked_clients", "0".to_owned()),
             ("maxclients", self.config.max_connections.to_string()),
         ]
     }

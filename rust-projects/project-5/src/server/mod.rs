@@ -30,7 +30,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time;
 
-pub use config::{Args, Config, ConfigError, DEFAULT_ADDR, Sync};
+pub use config::{Args, Config, ConfigError, DEFAULT_ADDR, Sync, resolve_addr};
 pub use password::{Password, PasswordError};
 
 use committer::Committer;
@@ -93,13 +93,15 @@ struct Shared {
 /// See [`ServerError`].
 pub fn run(config: Config) -> Result<(), ServerError> {
     let config = fit_resources(config);
+    // A taken address is found out before anything is made in the directory; clients are let in once the data is open.
+    let socket = bind(config.addr)?;
     let opened = open::open(config.engine, &config.data_dir, config.sync)?;
     let engine = Arc::clone(&opened.engine);
     let (committer, thread) = Committer::start(Arc::clone(&engine)).map_err(ServerError::Start)?;
     let served = runtime(config.threads)
         .map_err(ServerError::Start)
         .and_then(|runtime| {
-            let served = runtime.block_on(serve(config, opened, &committer));
+            let served = runtime.block_on(serve(socket, config, opened, &committer));
             // Ends the tasks that did not finish in time; none of them holds the engine any more.
             runtime.shutdown_timeout(DRAIN);
             served
@@ -138,6 +140,7 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
 }
 
 async fn serve(
+    socket: TcpSocket,
     config: Config,
     opened: open::OpenEngine,
     committer: &Arc<Committer>,
@@ -146,10 +149,7 @@ async fn serve(
         signal(SignalKind::terminate()).map_err(ServerError::Start)?,
         signal(SignalKind::interrupt()).map_err(ServerError::Start)?,
     );
-    let (listener, addr) = listen(config.addr).map_err(|source| ServerError::Listen {
-        addr: config.addr,
-        source,
-    })?;
+    let (listener, addr) = listen(socket, config.addr)?;
     let shared = share(config, opened, committer, addr);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -167,17 +167,29 @@ async fn serve(
     Ok(())
 }
 
-fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = match addr {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+/// Takes `addr`, at which nobody can connect before [`listen`].
+fn bind(addr: SocketAddr) -> Result<TcpSocket, ServerError> {
+    let bound = || {
+        let socket = match addr {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restarted server must not wait for connections of its predecessor to time out.
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        Ok(socket)
     };
-    // A restarted server must not wait for connections of its predecessor to time out.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    let listener = socket.listen(BACKLOG)?;
-    let addr = listener.local_addr()?;
-    Ok((listener, addr))
+    bound().map_err(|source| ServerError::Listen { addr, source })
+}
+
+/// Lets clients in; the address has the port that the system picked.
+fn listen(socket: TcpSocket, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let listening = || {
+        let listener = socket.listen(BACKLOG)?;
+        let addr = listener.local_addr()?;
+        Ok((listener, addr))
+    };
+    listening().map_err(|source| ServerError::Listen { addr, source })
 }
 
 fn share(

@@ -165,6 +165,41 @@ fn scan_prints_keys_or_pairs_up_to_a_limit() {
 }
 
 #[test]
+fn pairs_longer_than_the_sockets_between_are_scanned_and_exported() {
+    const PAIRS: usize = 300;
+    let (server, _dir) = Server::in_memory(&[]);
+    let mut db = server.connect();
+    // Requests and replies for one page of keys exceed by far what buffers hold on the way, so neither side may write all
+    // of its part before it reads.
+    let key = |n: usize| format!("{n:03}{}", "k".repeat(60_000));
+    for n in 0..PAIRS {
+        let () = db.set(key(n), "v".repeat(100_000)).unwrap();
+    }
+    for args in [
+        &["scan", "--json", "--timeout-s", "20"][..],
+        &["export", "-", "--timeout-s", "20"],
+    ] {
+        let output = client(&server, args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(stdout(&output).lines().count(), PAIRS);
+    }
+}
+
+#[test]
+fn bench_gives_up_on_a_server_that_does_not_answer() {
+    // The system accepts for it, but nobody reads.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = silent.local_addr().unwrap().to_string();
+    let output = Command::new(CLIENT)
+        .args(["bench", "-c", "2", "--timeout-s", "1", "--addr", &addr])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(message.contains("did not answer within 1 s"), "{message}");
+}
+
+#[test]
 fn bench_counts_every_request_as_text_and_as_json() {
     let (server, _dir) = Server::in_memory(&[]);
     let before = server.info("total_commands_processed");

@@ -25,6 +25,30 @@ fn both_programs_know_their_version_and_print_completions() {
 }
 
 #[test]
+fn help_says_what_the_program_is_and_gives_an_example_of_each_verb() {
+    let help = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).arg("--help").output();
+        stdout(&output.unwrap())
+    };
+    assert!(help(SERVER, &[]).starts_with("A durable key-value server"));
+    assert!(help(CLIENT, &[]).starts_with("Talks to a kvs-server"));
+    for verb in [
+        "set",
+        "get",
+        "rm",
+        "scan",
+        "import",
+        "export",
+        "bench",
+        "completions",
+    ] {
+        let help = help(CLIENT, &[verb]);
+        let (_, examples) = help.split_once("Example").expect(verb);
+        assert!(examples.contains(&format!("kvs-client {verb}")), "{help}");
+    }
+}
+
+#[test]
 fn misuse_ends_with_2_and_says_what_is_wrong() {
     for flags in [
         &["--engine", "rocks"][..],
@@ -90,18 +114,15 @@ fn the_log_names_version_address_engine_directory_and_policy() {
 
 #[test]
 fn a_taken_port_is_a_failure_that_names_it() {
-    let (first, dir) = Server::in_memory(&[]);
+    let (first, _dir) = Server::in_memory(&[]);
     let addr = first.addr.to_string();
-    let output = server(&[
-        "--engine",
-        "memory",
-        "--addr",
-        &addr,
-        "--data-dir",
-        dir.path().to_str().unwrap(),
-    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let output = server(&["--addr", &addr, "--data-dir", path]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&addr));
+    // Nor does it leave a store where perhaps none was wanted.
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0);
 }
 
 #[test]
@@ -147,6 +168,9 @@ fn the_client_keeps_the_output_rules_of_the_course() {
     assert_eq!(stdout(&client(&server, &["get", "key"])), "value\n");
     let rm = client(&server, &["rm", "key"]);
     assert!(rm.status.success() && rm.stdout.is_empty());
+    // A value that is a negative number is no option.
+    assert!(client(&server, &["set", "n", "-5"]).status.success());
+    assert_eq!(stdout(&client(&server, &["get", "n"])), "-5\n");
     let absent = client(&server, &["get", "key"]);
     assert!(absent.status.success());
     assert_eq!(stdout(&absent), "Key not found\n");
@@ -163,7 +187,9 @@ fn a_client_without_a_server_fails_and_says_so() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().to_string()
     };
-    let output = bare_client(&["get", "key", "--addr", &addr]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains(&addr));
+    for args in [&["get", "key"][..], &["bench"]] {
+        let output = bare_client(&[args, &["--addr", &addr]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(&addr), "{}", stderr(&output));
+    }
 }
