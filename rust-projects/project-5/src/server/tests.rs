@@ -11,12 +11,13 @@ use clap::Parser;
 use storage::file::fault::{Fault, FaultFs, Operation};
 use storage::kvs::{LogEngine, Options};
 use storage::{Durability, SyncPolicy};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use wire::{Client, Reply};
 
 use super::*;
 
 mod bursts;
+mod wakeups;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a reply is watched not to come.
@@ -27,35 +28,48 @@ struct TestServer {
     engine: LogEngine,
     disk: FaultFs,
     stop: Option<oneshot::Sender<()>>,
+    /// Functions to be run on the thread of the runtime, which does nothing else meanwhile.
+    blocking: mpsc::UnboundedSender<Box<dyn FnOnce() + Send>>,
     thread: Option<JoinHandle<()>>,
+}
+
+fn open_engine(disk: &FaultFs, sync: SyncPolicy) -> LogEngine {
+    let options = Options {
+        sync,
+        segment_bytes: 16 << 10,
+        reserve_bytes: 64 << 10,
+        background: false,
+        files: Arc::new(disk.clone()),
+        ..Options::default()
+    };
+    LogEngine::open(Path::new("/data"), options).unwrap()
 }
 
 impl TestServer {
     fn start(sync: SyncPolicy) -> Self {
         let disk = FaultFs::new();
-        let options = Options {
-            sync,
-            segment_bytes: 16 << 10,
-            reserve_bytes: 64 << 10,
-            background: false,
-            files: Arc::new(disk.clone()),
-            ..Options::default()
-        };
-        let engine = LogEngine::open(Path::new("/data"), options).unwrap();
+        let engine = open_engine(&disk, sync);
         let opened = open::OpenEngine {
             engine: Arc::new(engine.clone()),
             stats: Box::new(Vec::new),
         };
         let (stop, stopped) = oneshot::channel::<()>();
+        let (blocking, mut blocks) = mpsc::unbounded_channel::<Box<dyn FnOnce() + Send>>();
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let config = Config::new(&Args::parse_from(["kvs-server"])).unwrap();
             let (committer, committing) = Committer::start(Arc::clone(&opened.engine)).unwrap();
             let runtime = runtime(1).unwrap();
             runtime.block_on(async {
-                let (listener, addr) = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+                let any = "127.0.0.1:0".parse().unwrap();
+                let (listener, addr) = listen(bind(any).unwrap(), any).unwrap();
                 let shared = share(config, opened, &committer, addr);
                 tokio::spawn(Arc::clone(&committer).relay());
+                tokio::spawn(async move {
+                    while let Some(block) = blocks.recv().await {
+                        block();
+                    }
+                });
                 sender.send(addr).unwrap();
                 let stop = async { drop(stopped.await) };
                 accept(&shared, listener, stop).await;
@@ -68,6 +82,7 @@ impl TestServer {
             engine,
             disk,
             stop: Some(stop),
+            blocking,
             thread: Some(thread),
         }
     }
