@@ -21,9 +21,15 @@ use clap::{Parser, Subcommand};
 
 use crate::run::Error;
 
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask check                                     what CI runs
+  cargo xtask tidy                                      one of its steps
+  cargo run --release -p xtask -- bench server --runs 3 figures need an optimised build";
+
 /// Developer verbs of the workspace.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
