@@ -75,7 +75,7 @@ fn damage_concerns_the_groups_whose_next_record_misses_one_and_those_without_a_n
         (&damage.path, damage.offset),
         (&first_segment(), offsets[1])
     );
-    assert_eq!(recovered.damage, [damage.clone()]);
+    assert_eq!(recovered.damage, std::slice::from_ref(damage));
     // 4 is nowhere, and may have voted.
     assert!(!recovered.groups.contains_key(&4));
     assert_eq!(recovered.health(4), recovered.health(1));
