@@ -84,13 +84,18 @@ const TABLE: &[Row] = &[
         reason: "the shell around a replica; milestones are not its parts",
     },
     Row {
+        name: "raft-sim",
+        may_use: &["storage", "wire", "commands", "raft", "replica"],
+        reason: "simulates what is around a replica: clock, network, disks, clients",
+    },
+    Row {
         name: "kvs-admin",
         may_use: &["storage", "commands"],
         reason: "works on a data directory, not on a running server",
     },
     Row {
         name: "xtask",
-        may_use: &["storage", "wire", "commands"],
+        may_use: &["storage", "wire", "commands", "raft-sim"],
         reason: "measures engines in-process and servers as the programs that users run",
     },
 ];

@@ -49,6 +49,6 @@ mod upkeep;
 pub use codec::Malformed;
 pub use event::{Actions, Answer, Client, Event, Now, PeerMessage, Settings};
 pub use machine::{MAX_TIME_STEP_MS, Machine, MachineError, Snapshot, StateEngine};
-pub use record::{Origin, Request};
+pub use record::{Origin, Request, origin_of};
 pub use replica::{OpenError, Recovered, Replica};
 pub use sessions::WINDOW;

@@ -96,6 +96,15 @@ fn origin(decoder: &mut Decoder) -> Result<Origin, Malformed> {
     })
 }
 
+/// Whose request a command of the log carries, if it carries one: for those who look into a log from outside.
+#[must_use]
+pub fn origin_of(command: &Bytes) -> Option<Origin> {
+    match Record::decode(command).ok()?.body {
+        Body::Request(origin, _) => Some(origin),
+        Body::Advance | Body::Check { .. } => None,
+    }
+}
+
 fn put_request(out: &mut Vec<u8>, request: &Request) {
     put_len(out, request.len());
     for command in request {
