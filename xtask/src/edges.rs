@@ -89,6 +89,11 @@ const TABLE: &[Row] = &[
         reason: "simulates what is around a replica: clock, network, disks, clients",
     },
     Row {
+        name: "raft-model",
+        may_use: &["raft"],
+        reason: "checks the core alone, with nothing between",
+    },
+    Row {
         name: "kvs-admin",
         may_use: &["storage", "commands"],
         reason: "works on a data directory, not on a running server",

@@ -98,8 +98,6 @@ pub struct Core {
     pub(crate) random: Random,
     pub(crate) now: Time,
     pub(crate) hard_state: HardState,
-    /// The write that makes `hard_state` durable.
-    pub(crate) hard_state_write: WriteNumber,
     pub(crate) log: Log,
     pub(crate) writes: Writes,
     pub(crate) committed: Index,
@@ -141,7 +139,6 @@ impl Core {
             random: Random::new(seed),
             now,
             hard_state: start.hard_state,
-            hard_state_write: 0,
             writes: Writes::new(log.last().index),
             log,
             committed: applied,
@@ -249,7 +246,7 @@ impl Core {
     pub(crate) fn send_in_term(&mut self, after: After, to: NodeId, term: Term, message: Message) {
         let after = match after {
             After::Nothing => None,
-            After::HardState => Some(self.hard_state_write),
+            After::HardState => Some(self.writes.hard_state()),
             After::Everything if self.out.write.is_some() => Some(self.writes.next()),
             After::Everything => Some(self.writes.last()),
         };
@@ -267,7 +264,7 @@ impl Core {
             return;
         }
         self.hard_state = hard_state;
-        self.hard_state_write = self.writes.next();
+        self.writes.change_hard_state();
         self.write().hard_state = Some(hard_state);
     }
 

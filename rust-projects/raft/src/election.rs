@@ -69,7 +69,7 @@ impl Core {
 
     pub(crate) fn count_own_vote(&mut self) {
         if let Part::Candidate(votes) = &mut self.part
-            && self.writes.is_durable(self.hard_state_write)
+            && self.writes.is_durable(self.writes.hard_state())
         {
             votes.insert(self.config.id, true);
             self.count_votes();

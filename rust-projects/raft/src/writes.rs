@@ -1,13 +1,14 @@
 //! Which writes are on their way to the disk, and how far the log is durable.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use crate::{Index, WriteNumber};
 
 /// Completions name a write by number. Term and index of its last entry would not do: an entry may be overwritten by one of
 /// another term and then written again, and the completion of its first writing says nothing of the second. So each write
 /// remembers up to which index it is still the latest, and overwriting lowers that.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Writes {
     /// The last number given.
     last: WriteNumber,
@@ -17,6 +18,27 @@ pub(crate) struct Writes {
     outstanding: VecDeque<(WriteNumber, Index)>,
     /// The log is durable up to here.
     stable: Index,
+    /// The write that makes term and vote durable.
+    hard_state: WriteNumber,
+}
+
+/// Numbers count from what is durable: servers that differ only in how many writes they have made behave alike, and a model checker that
+/// goes by hashes takes them for one.
+impl Hash for Writes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            last,
+            durable,
+            outstanding,
+            stable,
+            hard_state,
+        } = self;
+        (last - durable, stable).hash(state);
+        hard_state.saturating_sub(*durable).hash(state);
+        for (number, last_index) in outstanding {
+            (number - durable, last_index).hash(state);
+        }
+    }
 }
 
 impl Writes {
@@ -43,6 +65,16 @@ impl Writes {
     /// The number that the next write will have.
     pub(crate) fn next(&self) -> WriteNumber {
         self.last + 1
+    }
+
+    /// The write that makes term and vote durable.
+    pub(crate) fn hard_state(&self) -> WriteNumber {
+        self.hard_state
+    }
+
+    /// The next write has another term or vote.
+    pub(crate) fn change_hard_state(&mut self) {
+        self.hard_state = self.next();
     }
 
     /// A write begins that makes the log durable up to `last_index`.
