@@ -34,6 +34,8 @@ const FORMAT: u8 = 1;
 
 /// The furthest the state's time moves with one entry: a leader whose clock is far ahead must not expire everything at once.
 pub const MAX_TIME_STEP_MS: u64 = 600_000;
+/// The longest reply, as a bound on memory; the same everywhere, as it may decide whether a command is refused.
+const MAX_REPLY_BYTES: usize = 256 << 20;
 /// The most expired keys removed with one entry.
 const MAX_EXPIRED: usize = 1000;
 
@@ -331,6 +333,7 @@ fn decide(
             now_ms,
             // Those of the engine might differ between servers.
             limits: Limits::default(),
+            max_reply_bytes: MAX_REPLY_BYTES,
             cursors,
         };
         replies.push(commands::execute(&command, &context, batch)?);

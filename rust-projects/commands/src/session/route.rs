@@ -125,6 +125,7 @@ impl Session {
                 reader: &NoData,
                 now_ms: 0,
                 limits: Limits::default(),
+                max_reply_bytes: usize::MAX,
                 cursors: &cursors,
             },
             batch: &mut Batch::new(),
