@@ -11,6 +11,8 @@ use crate::{Error, Result, SyncPolicy};
 
 /// How often the background thread looks for work.
 const TICK: Duration = Duration::from_millis(100);
+/// How long it leaves work alone that failed: a damaged segment would be read over and over.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Calls the background thread.
 #[derive(Debug, Default)]
@@ -89,6 +91,7 @@ fn run(shared: &Shared) {
         SyncPolicy::Interval(interval) => interval.min(TICK),
         SyncPolicy::Always | SyncPolicy::Never => TICK,
     };
+    let mut rest_until = Instant::now();
     while shared.pause(tick) {
         if let SyncPolicy::Interval(interval) = shared.options.sync
             && synced.elapsed() >= interval
@@ -97,13 +100,19 @@ fn run(shared: &Shared) {
             // A failure poisons the engine, and that is how callers learn of it.
             let _ = shared.commit(true);
         }
+        if Instant::now() < rest_until {
+            continue;
+        }
         let pace = Pacer {
             shared,
             began: Instant::now(),
             bytes: std::cell::Cell::new(0),
         };
-        // Out of space or a damaged file: it is tried again at the next tick, and until it works the figures say why.
+        // Out of space or a damaged file: it is tried again later, and until it works the figures say why.
         let outcome = shared.maintain(&|bytes| pace.spend(bytes));
+        if outcome.is_err() {
+            rest_until = Instant::now() + RETRY;
+        }
         *lock(&shared.maintenance_error) = outcome.err().map(|error| error.to_string());
     }
 }
@@ -197,11 +206,50 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
-    use crate::file::fault::FaultFs;
+    use crate::file::fault::{Fault, FaultFs, Operation};
     use crate::kvs::{LogEngine, Options};
     use crate::{Durability, Engine};
+
+    #[test]
+    fn work_that_failed_is_not_tried_again_at_every_tick() {
+        let disk = FaultFs::new();
+        let options = Options {
+            files: Arc::new(disk.clone()),
+            segment_bytes: 1000,
+            reserve_bytes: 0,
+            ..Options::default().with_sync(SyncPolicy::Never)
+        };
+        let engine = LogEngine::open(Path::new("/data"), options).unwrap();
+        // Hints read the segments back.
+        let attempts = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&attempts);
+        disk.fail_from(1, Fault::Io, move |operation| {
+            let fails = matches!(operation, Operation::Read { .. });
+            counter.fetch_add(u64::from(fails), Ordering::Relaxed);
+            fails
+        });
+        for number in 0..20u8 {
+            engine.put(&[number], &[7; 200]).unwrap();
+        }
+        engine.sync().unwrap();
+        let began = Instant::now();
+        while began.elapsed() < RETRY * 3 / 2 || attempts.load(Ordering::Relaxed) == 0 {
+            assert!(began.elapsed() < Duration::from_secs(30), "no attempt");
+            std::thread::sleep(TICK / 10);
+        }
+        assert!(engine.stats().maintenance_error.is_some());
+        let (attempts, periods) = (
+            attempts.load(Ordering::Relaxed),
+            began.elapsed().div_duration_f64(RETRY),
+        );
+        assert!(
+            attempts as f64 <= periods + 2.0,
+            "{attempts} attempts in {periods} periods"
+        );
+    }
 
     #[test]
     fn the_disk_begins_to_write_before_anybody_asks_for_a_sync() {
