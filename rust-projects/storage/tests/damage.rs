@@ -598,6 +598,27 @@ fn a_repair_that_crashes_at_any_operation_can_be_run_again() {
 }
 
 #[test]
+fn a_repair_that_cannot_keep_the_damaged_file_leaves_nothing_half_done_behind() {
+    let fs = sample(true);
+    let path = segments(&fs).remove(0);
+    fs.flip_bit(&path, 70, 3);
+    let damaged = fs.read(&path).unwrap();
+    // Neither by a link nor by a copy.
+    fs.fail_from(1, Fault::Io, |operation| match operation {
+        Operation::HardLink { .. } => true,
+        Operation::Create { path } => path.extension().is_some_and(|e| e == "tmp"),
+        _ => false,
+    });
+    assert!(repair(&fs).is_err());
+    fs.clear_faults();
+    let is_new = |path: &PathBuf| path.extension().is_some_and(|e| e == "segment-new");
+    assert!(!files(&fs).iter().any(is_new), "{:?}", files(&fs));
+    assert!(fs.read(&path).unwrap() == damaged);
+    repair(&fs).unwrap();
+    assert!(verify(&fs).is_sound());
+}
+
+#[test]
 fn a_second_repair_keeps_the_damaged_file_of_the_first() {
     let fs = sample(true);
     let path = segments(&fs).remove(0);

@@ -27,7 +27,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{Change, Header, SegmentKind};
+use super::format::{Change, Header, Record, SegmentKind};
 use super::hint::hint_path;
 use super::inspect::{Fate, Inspection, inspect, read_readable};
 use super::output::Output;
@@ -240,11 +240,11 @@ impl Repairer<'_> {
             Some(entropy) => {
                 let (files, id) = (self.files, header.id);
                 let mut output = Output::create(files, self.dir, id, entropy, bytes.len() as u64)?;
-                match salvage(&bytes, &header, until, |record| {
-                    output.push(record).map(|_| ())
-                }) {
+                let push = |record: &Record<'_>| output.push(record).map(|_| ());
+                let salvaged = salvage(&bytes, &header, until, push)
+                    .and_then(|records| self.keep(path, &kept).map(|()| records));
+                match salvaged {
                     Ok(records) => {
-                        self.keep(path, &kept)?;
                         // A server that is repaired holds no reserve yet.
                         output.finish(&Reserve::new(files, self.dir, 0))?;
                         records
@@ -310,7 +310,7 @@ fn salvage(
     bytes: &[u8],
     header: &Header,
     until: u64,
-    mut push: impl FnMut(&super::format::Record<'_>) -> Result<()>,
+    mut push: impl FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<u64> {
     let mut records = 0;
     let mut outcome = Ok(());
