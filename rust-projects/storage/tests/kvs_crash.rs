@@ -441,6 +441,67 @@ fn damage_below_the_durable_point_is_an_error_and_above_it_is_cut() {
     assert_eq!(engine.stats().keys, 3);
 }
 
+/// Segments that hold some hundred of the records below.
+fn roomy(disk: &FaultFs) -> Options {
+    Options {
+        segment_bytes: 4096,
+        ..options(disk)
+    }
+}
+
+fn put_all(engine: &LogEngine, prefix: &str, count: usize) {
+    let mut batch = Batch::new();
+    for number in 0..count {
+        batch.put(format!("{prefix}{number:03}"), vec![b'v'; 25]);
+    }
+    engine.write(&batch).unwrap();
+}
+
+#[test]
+fn a_tombstone_stays_while_an_older_segment_holds_a_value_that_it_hides() {
+    let disk = FaultFs::new();
+    let engine = LogEngine::open(&dir(), roomy(&disk)).unwrap();
+    engine.put(b"doomed", &[b'v'; 60]).unwrap();
+    // They fill the segment and keep it from being worth compacting.
+    put_all(&engine, "kept", 80);
+    engine.put(b"kept", &[b'v'; 700]).unwrap();
+    engine.write(Batch::new().delete("doomed")).unwrap();
+    for _ in 0..4 {
+        put_all(&engine, "overwritten", 60);
+    }
+    engine.maintain().unwrap();
+    assert!(engine.stats().compacted_segments > 0);
+    let first = dir().join("0000000001.segment");
+    assert!(disk.exists(&first).unwrap(), "the value's segment is there");
+    engine.close().unwrap();
+    let engine = LogEngine::open(&dir(), roomy(&disk)).unwrap();
+    assert_eq!(engine.get(b"doomed").unwrap(), None, "it came back");
+}
+
+#[test]
+fn compaction_keeps_what_an_open_snapshot_sees_and_drops_it_afterwards() {
+    let disk = FaultFs::new();
+    let engine = LogEngine::open(&dir(), roomy(&disk)).unwrap();
+    put_all(&engine, "key", 60);
+    let expected = content(&engine);
+    let snapshot = engine.snapshot().unwrap();
+    engine
+        .write(Batch::new().delete_range(KeyRange::all()))
+        .unwrap();
+    for _ in 0..4 {
+        put_all(&engine, "other", 60);
+    }
+    engine.maintain().unwrap();
+    assert!(engine.stats().compacted_segments > 0);
+    assert!(engine.stats().pinned_bytes > 0, "superseded records moved");
+    assert_eq!(content(&*snapshot), expected);
+    drop(snapshot);
+    let before = engine.stats().disk_bytes;
+    engine.maintain().unwrap();
+    assert!(engine.stats().disk_bytes + 1000 < before);
+    assert_eq!(engine.stats().keys, 60);
+}
+
 #[test]
 fn a_full_disk_refuses_what_grows_and_lets_deletes_compaction_and_reads_go_on() {
     let disk = FaultFs::new();

@@ -17,7 +17,7 @@ use crate::run::{Error, root};
 use crate::tidy;
 
 /// A test that has not ended by then counts as failed: some bugs make it wait for ever.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

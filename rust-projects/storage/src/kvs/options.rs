@@ -115,8 +115,7 @@ pub struct Stats {
     pub snapshots: usize,
     /// Position of the oldest of them.
     pub oldest_snapshot: Option<Seq>,
-    /// Bytes of segments that compaction has replaced but readers still hold, and of superseded records that it had to
-    /// keep for open snapshots.
+    /// Bytes of superseded records that the last compaction had to keep for open snapshots; 0 while there is none.
     pub pinned_bytes: u64,
     /// fdatasync calls of the commit path.
     pub syncs: u64,

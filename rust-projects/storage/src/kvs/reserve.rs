@@ -178,6 +178,7 @@ mod tests {
                 // It is about to give the reserve up.
                 on_failure.recv().unwrap();
                 yield_often();
+                assert!(disk.exists(&reserve.path())?, "given up under a hint");
                 allocate(disk, "hint", 100)
             });
             assert!(ran.unwrap());
