@@ -257,7 +257,9 @@ fn snapshot() -> RaftModel {
         max_term: 3,
         ..begin(3, &[1, 2, 3], left)
     });
-    // Server 3 leads term 1 and writes what nobody else gets.
+    // Server 3 leads term 1, in which server 1 stood too, and writes what nobody else gets.
+    script.act(Action::Campaign(1));
+    script.settle(&[1]);
     script.elect(3, &[2, 3]);
     script.act(Action::Propose(3));
     script.act(Action::Propose(3));

@@ -188,3 +188,143 @@ impl Configuration {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Server numbers are below this, so that all subsets of them can be tried.
+    const SERVERS: u32 = 6;
+
+    fn set(bits: u32) -> BTreeSet<NodeId> {
+        (0..SERVERS)
+            .filter(|bit| bits >> bit & 1 == 1)
+            .map(NodeId::from)
+            .collect()
+    }
+
+    fn voters() -> impl Strategy<Value = BTreeSet<NodeId>> {
+        (1..1u32 << SERVERS).prop_map(set)
+    }
+
+    /// By definition: more than half of each half that there is.
+    fn is_quorum(configuration: &Configuration, of: &BTreeSet<NodeId>) -> bool {
+        let most = |half: &BTreeSet<NodeId>| {
+            half.is_empty() || half.intersection(of).count() * 2 > half.len()
+        };
+        !configuration.voters.is_empty()
+            && most(&configuration.voters)
+            && most(&configuration.outgoing)
+    }
+
+    fn quorums(configuration: &Configuration) -> Vec<BTreeSet<NodeId>> {
+        (0..1 << SERVERS)
+            .map(set)
+            .filter(|of| is_quorum(configuration, of))
+            .collect()
+    }
+
+    /// A configuration, and the joint one or the final one with which a change of it begins.
+    fn change() -> impl Strategy<Value = (Configuration, Configuration)> {
+        let learners = 0..1u32 << SERVERS;
+        let changed = (voters(), learners.clone(), voters(), learners);
+        changed.prop_filter_map("a change", |(old, watch, new, learn)| {
+            let old = Configuration {
+                learners: set(watch).difference(&old).copied().collect(),
+                ..Configuration::of_voters(old)
+            };
+            let learners = set(learn).difference(&new).copied().collect();
+            let changed = old.change_to(new, learners).ok()?;
+            Some((old, changed))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_quorum_value_is_the_greatest_that_a_majority_has_reached(
+            (_, configuration) in change(),
+            values in prop::collection::vec(0..8u64, SERVERS as usize),
+        ) {
+            let value = |node: NodeId| values[usize::try_from(node).unwrap()];
+            let reached = |least: u64| {
+                let there = (0..NodeId::from(SERVERS)).filter(|&node| value(node) >= least).collect();
+                is_quorum(&configuration, &there)
+            };
+            let greatest = (0..8).rev().find(|&least| reached(least));
+            prop_assert_eq!(configuration.quorum(value), greatest);
+        }
+
+        #[test]
+        fn an_election_is_won_by_a_quorum_and_lost_when_no_quorum_can_come_any_more(
+            (_, configuration) in change(),
+            answers in prop::collection::btree_map(0..NodeId::from(SERVERS), any::<bool>(), 0..=SERVERS as usize),
+        ) {
+            let who = |wanted| {
+                let given = answers.iter().filter(move |&(_, answer)| *answer == wanted);
+                given.map(|(&node, _)| node).collect::<BTreeSet<_>>()
+            };
+            let could: BTreeSet<_> = set(u32::MAX).difference(&who(false)).copied().collect();
+            let expected = if is_quorum(&configuration, &who(true)) {
+                Tally::Won
+            } else if is_quorum(&configuration, &could) {
+                Tally::Pending
+            } else {
+                Tally::Lost
+            };
+            prop_assert_eq!(configuration.tally(&answers), expected);
+        }
+
+        #[test]
+        fn any_two_quorums_of_neighbouring_configurations_meet((old, changed) in change()) {
+            let last = changed.leave_joint();
+            let stages = [quorums(&old), quorums(&changed), quorums(&last)];
+            for (first, second) in [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2)] {
+                for one in &stages[first] {
+                    for other in &stages[second] {
+                        prop_assert!(!one.is_disjoint(other), "{:?} and {:?}", one, other);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_change_leads_to_the_members_asked_for_and_nobody_is_forgotten_on_the_way(
+            old in voters(),
+            new in voters(),
+            learn in 0..1u32 << SERVERS,
+        ) {
+            let old = Configuration::of_voters(old);
+            let learners: BTreeSet<_> = set(learn).difference(&new).copied().collect();
+            let Ok(changed) = old.change_to(new.clone(), learners.clone()) else {
+                prop_assert_eq!((&old.voters, &old.learners), (&new, &learners));
+                return Ok(());
+            };
+            let last = changed.leave_joint();
+            let asked = Configuration { learners, ..Configuration::of_voters(new) };
+            prop_assert_eq!(&last, &asked);
+            let all: BTreeSet<_> = old.voters.iter().copied().chain(last.members()).collect();
+            if changed.is_joint() {
+                prop_assert_eq!(changed.members().collect::<BTreeSet<_>>(), all);
+                let again = changed.change_to(old.voters, BTreeSet::new());
+                prop_assert_eq!(again, Err(ChangeError::UnderWay));
+            } else {
+                prop_assert_eq!(&changed, &asked);
+                prop_assert_eq!(&old.voters, &asked.voters);
+            }
+            prop_assert!(changed.learners.is_disjoint(&changed.electorate().collect()));
+        }
+    }
+
+    #[test]
+    fn with_no_voters_nothing_is_won_and_nothing_committed() {
+        let nobody = Configuration::default();
+        assert_eq!(nobody.quorum(|_| 7), None);
+        assert_eq!(nobody.tally(&BTreeMap::from([(1, true)])), Tally::Lost);
+        let refused = nobody.change_to(BTreeSet::new(), BTreeSet::from([1]));
+        assert_eq!(refused, Err(ChangeError::NoVoters));
+        let both = nobody.change_to(BTreeSet::from([1]), BTreeSet::from([1]));
+        assert_eq!(both, Err(ChangeError::Both(1)));
+    }
+}

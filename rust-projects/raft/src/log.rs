@@ -160,3 +160,220 @@ impl Log {
         since.iter().map(|(_, configuration)| configuration)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Command(u64),
+        Configuration(u64),
+        Truncate(prop::sample::Index),
+        Compact(prop::sample::Index),
+        Reset(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..2u64).prop_map(Step::Command),
+            2 => (1..6u64).prop_map(Step::Configuration),
+            2 => any::<prop::sample::Index>().prop_map(Step::Truncate),
+            1 => any::<prop::sample::Index>().prop_map(Step::Compact),
+            1 => (1..3u64).prop_map(Step::Reset),
+        ]
+    }
+
+    /// All that was ever said, from index 1 on, compacted or not; what a snapshot jumped over is `None`.
+    struct Model {
+        entries: Vec<Option<Entry>>,
+        start: LogId,
+        /// As of `start`.
+        configuration: Configuration,
+    }
+
+    impl Model {
+        fn last(&self) -> LogId {
+            let last = self.entries.last().and_then(Option::as_ref);
+            last.map_or(self.start, |entry| entry.id)
+        }
+
+        fn kept(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+            let start = usize::try_from(self.start.index).unwrap();
+            self.entries[start..].iter().flatten()
+        }
+
+        /// The configuration as of `index` with the index it counts from.
+        fn configuration_at(&self, index: Index) -> (Index, Configuration) {
+            let upto = self.kept().take_while(|entry| entry.id.index <= index);
+            upto.filter_map(|entry| match &entry.payload {
+                Payload::Configuration(new) => Some((entry.id.index, new.clone())),
+                _ => None,
+            })
+            .last()
+            .unwrap_or((self.start.index, self.configuration.clone()))
+        }
+    }
+
+    fn take(log: &mut Log, model: &mut Model, step: &Step) {
+        let last = model.last();
+        match step {
+            Step::Command(later) => {
+                let id = LogId::new(last.term + later, last.index + 1);
+                let payload =
+                    Payload::Command(Bytes::from(vec![0; usize::try_from(id.term).unwrap()]));
+                log.push(Entry {
+                    id,
+                    payload: payload.clone(),
+                });
+                model.entries.push(Some(Entry { id, payload }));
+            }
+            Step::Configuration(voters) => {
+                let id = LogId::new(last.term, last.index + 1);
+                let payload = Payload::Configuration(Configuration::of_voters(1..=*voters));
+                log.push(Entry {
+                    id,
+                    payload: payload.clone(),
+                });
+                model.entries.push(Some(Entry { id, payload }));
+            }
+            Step::Truncate(at) if last.index > model.start.index => {
+                let kept = usize::try_from(last.index - model.start.index).unwrap();
+                let first = model.start.index + 1 + at.index(kept) as u64;
+                log.truncate(first);
+                model.entries.truncate(usize::try_from(first - 1).unwrap());
+            }
+            Step::Compact(at) if last.index > model.start.index => {
+                let kept: Vec<_> = model.kept().map(|entry| entry.id).collect();
+                let id = kept[at.index(kept.len())];
+                log.compact(id);
+                model.configuration = model.configuration_at(id.index).1;
+                model.start = id;
+            }
+            Step::Truncate(_) | Step::Compact(_) => {}
+            Step::Reset(ahead) => {
+                let last = LogId::new(last.term + 1, last.index + ahead);
+                let configuration = Configuration::of_voters(1..=*ahead);
+                log.reset(&SnapshotMeta {
+                    id: 1,
+                    last,
+                    configuration: configuration.clone(),
+                });
+                model
+                    .entries
+                    .resize(usize::try_from(last.index).unwrap(), None);
+                model.configuration = configuration;
+                model.start = last;
+            }
+        }
+    }
+
+    fn check(log: &Log, model: &Model) -> Result<(), TestCaseError> {
+        prop_assert_eq!(log.start(), model.start);
+        prop_assert_eq!(log.last(), model.last());
+        prop_assert!(log.entries().eq(model.kept()));
+        let (start, last) = (model.start.index, model.last().index);
+        for index in 0..=last + 2 {
+            let kept = model.kept().find(|entry| entry.id.index == index);
+            let known = (index == start).then_some(model.start.term);
+            prop_assert_eq!(
+                log.term_at(index),
+                known.or(kept.map(|entry| entry.id.term))
+            );
+        }
+        let (from, configuration) = log.configuration();
+        prop_assert_eq!((from, configuration.clone()), model.configuration_at(last));
+        for index in start..=last {
+            let mut expected = vec![model.configuration_at(index).1];
+            let later = model.kept().filter(|entry| entry.id.index > index);
+            expected.extend(later.filter_map(|entry| match &entry.payload {
+                Payload::Configuration(new) => Some(new.clone()),
+                _ => None,
+            }));
+            let since: Vec<_> = log.configurations_since(index).cloned().collect();
+            prop_assert_eq!(since, expected);
+            for to in index..=last {
+                let range = model
+                    .kept()
+                    .filter(|e| e.id.index > index && e.id.index <= to);
+                prop_assert!(log.range(index + 1, to).eq(range));
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_log_is_a_list_of_entries_with_the_configurations_in_them(steps in prop::collection::vec(step(), 1..40)) {
+            let configuration = Configuration::of_voters([1]);
+            let mut log = Log::new(LogId::default(), configuration.clone());
+            let mut model = Model { entries: Vec::new(), start: LogId::default(), configuration };
+            for step in &steps {
+                take(&mut log, &mut model, step);
+                check(&log, &model)?;
+            }
+        }
+
+        #[test]
+        fn a_slice_is_bounded_by_bytes_but_never_empty_while_there_is_an_entry(
+            steps in prop::collection::vec(step(), 1..20),
+            first in 1..20u64,
+            max_bytes in 0..200usize,
+        ) {
+            let configuration = Configuration::of_voters([1]);
+            let mut log = Log::new(LogId::default(), configuration.clone());
+            let mut model = Model { entries: Vec::new(), start: LogId::default(), configuration };
+            for step in &steps {
+                take(&mut log, &mut model, step);
+            }
+            let slice = log.slice(first, max_bytes);
+            let rest: Vec<_> = model.kept().filter(|e| e.id.index >= first).cloned().collect();
+            if first <= model.start.index {
+                prop_assert!(slice.is_empty(), "what is compacted cannot be had");
+                return Ok(());
+            }
+            prop_assert!(rest.starts_with(&slice));
+            prop_assert_eq!(slice.is_empty(), rest.is_empty());
+            let bytes = |entries: &[Entry]| entries.iter().map(Entry::size).sum::<usize>();
+            prop_assert!(slice.len() <= 1 || bytes(&slice) <= max_bytes);
+            if let Some(next) = rest.get(slice.len()) {
+                prop_assert!(bytes(&slice) + next.size() > max_bytes, "no more would have fitted");
+            }
+        }
+
+        #[test]
+        fn entries_that_two_logs_share_are_never_skipped_by_the_search_for_them(
+            shared in prop::collection::vec(0..2u64, 0..6),
+            ours in prop::collection::vec(0..2u64, 0..6),
+            theirs in prop::collection::vec(0..2u64, 0..6),
+        ) {
+            let build = |tails: [&[u64]; 2], leaps: u64| {
+                let mut log = Log::new(LogId::default(), Configuration::default());
+                for (part, steps) in tails.into_iter().enumerate() {
+                    for later in steps {
+                        // In the second part the terms of one log are even and those of the other odd, so nothing more is shared.
+                        let grown = log.last().term + later;
+                        let term = if part == 0 { 2 * grown } else { (grown / 2 + later) * 2 + leaps };
+                        let term = term.max(log.last().term);
+                        let id = LogId::new(term, log.last().index + 1);
+                        log.push(Entry { id, payload: Payload::Noop });
+                    }
+                }
+                log
+            };
+            let (one, other) = (build([&shared, &ours], 0), build([&shared, &theirs], 1));
+            let common = (0..=one.last().index.min(other.last().index))
+                .rev()
+                .find(|&index| one.term_at(index) == other.term_at(index));
+            let common = common.unwrap();
+            let last = one.last();
+            let hint = other.last_possible_match(last.index.min(other.last().index), last.term);
+            prop_assert!(hint.index >= common, "the search went below what is shared, {}", common);
+            let back = one.last_possible_match(hint.index, hint.term);
+            prop_assert!(back.index >= common);
+        }
+    }
+}

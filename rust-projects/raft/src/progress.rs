@@ -229,3 +229,218 @@ pub(crate) enum Next {
     /// It needs what is compacted, and there is no snapshot to send.
     SnapshotWanted,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Configuration, Entry, Payload};
+
+    const FLOW: FlowControl = FlowControl {
+        max_message_bytes: 60,
+        max_inflight_bytes: 150,
+        max_inflight_messages: 4,
+    };
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// The leader's log grows.
+        Append,
+        Compact(u64),
+        Snapshot,
+        /// What may be sent is.
+        Send {
+            probe: bool,
+        },
+        /// A message arrives; all may arrive out of order, twice or never.
+        Deliver(prop::sample::Index),
+        Answer(prop::sample::Index),
+        Heartbeat,
+        SnapshotSent(bool),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let any = any::<prop::sample::Index>;
+        prop_oneof![
+            4 => Just(Step::Append),
+            1 => (0..4u64).prop_map(Step::Compact),
+            1 => Just(Step::Snapshot),
+            6 => prop::bool::ANY.prop_map(|probe| Step::Send { probe }),
+            6 => any().prop_map(Step::Deliver),
+            6 => any().prop_map(Step::Answer),
+            3 => Just(Step::Heartbeat),
+            1 => prop::bool::ANY.prop_map(Step::SnapshotSent),
+        ]
+    }
+
+    enum Reply {
+        Matched(Index),
+        Conflict(Index, LogId),
+    }
+
+    /// A leader's log whose entry `n` is of term `n`, and a peer that holds a prefix of it and then something else, all durable at once.
+    struct World {
+        log: Log,
+        progress: Progress,
+        snapshot: Option<SnapshotMeta>,
+        peer: Index,
+        wire: Vec<Message>,
+        replies: Vec<Reply>,
+    }
+
+    impl World {
+        fn append(&mut self) {
+            let next = self.log.last().index + 1;
+            let id = LogId::new(next, next);
+            self.log.push(Entry {
+                id,
+                payload: Payload::Noop,
+            });
+        }
+
+        fn take_snapshot(&mut self) {
+            let last = self.log.last();
+            let configuration = Configuration::default();
+            self.snapshot = Some(SnapshotMeta {
+                id: last.index,
+                last,
+                configuration,
+            });
+        }
+
+        fn send(&mut self, probe: bool) -> Result<(), TestCaseError> {
+            let snapshot = self.snapshot.as_ref();
+            if let Next::Message(message) = self
+                .progress
+                .next_message(&self.log, 0, &FLOW, snapshot, probe)
+            {
+                if let Message::Append {
+                    previous, entries, ..
+                } = &message
+                {
+                    prop_assert_eq!(self.log.term_at(previous.index), Some(previous.term));
+                    let first = entries.first().map(|entry| entry.id.index);
+                    prop_assert!(first.is_none_or(|first| first == previous.index + 1));
+                    let bytes: usize = entries.iter().map(Entry::size).sum();
+                    prop_assert!(bytes <= FLOW.max_message_bytes || entries.len() == 1);
+                }
+                self.wire.push(message);
+            }
+            Ok(())
+        }
+
+        fn deliver(&mut self, message: &Message) {
+            match message {
+                Message::Append {
+                    previous, entries, ..
+                } if previous.index <= self.peer => {
+                    let sent = previous.index + entries.len() as u64;
+                    self.peer = self.peer.max(sent);
+                    self.replies.push(Reply::Matched(sent));
+                }
+                Message::Append { previous, .. } => {
+                    let hint = LogId::new(self.peer, self.peer);
+                    self.replies.push(Reply::Conflict(previous.index, hint));
+                }
+                Message::InstallSnapshot { snapshot, .. } => {
+                    self.peer = self.peer.max(snapshot.last.index);
+                    self.replies.push(Reply::Matched(self.peer));
+                }
+                _ => {}
+            }
+        }
+
+        fn answer(&mut self, at: usize) {
+            match self.replies[at] {
+                Reply::Matched(index) => {
+                    self.progress.matched(index, &self.log);
+                }
+                Reply::Conflict(previous, hint) => {
+                    self.progress.conflict(previous, hint, &self.log)
+                }
+            }
+        }
+
+        fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+            match step {
+                Step::Append => self.append(),
+                Step::Compact(kept) => {
+                    let index = self.log.last().index.saturating_sub(*kept);
+                    if index > self.log.start().index {
+                        self.log.compact(LogId::new(index, index));
+                        self.snapshot
+                            .take_if(|snapshot| snapshot.last.index < index);
+                    }
+                }
+                Step::Snapshot => self.take_snapshot(),
+                Step::Send { probe } => self.send(*probe)?,
+                Step::Deliver(at) if !self.wire.is_empty() => {
+                    let message = self.wire[at.index(self.wire.len())].clone();
+                    self.deliver(&message);
+                }
+                Step::Answer(at) if !self.replies.is_empty() => {
+                    self.answer(at.index(self.replies.len()))
+                }
+                Step::Deliver(_) | Step::Answer(_) => {}
+                Step::Heartbeat => self.progress.resume(&FLOW),
+                Step::SnapshotSent(delivered) => self.progress.snapshot_sent(*delivered),
+            }
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_lost_or_late_a_leader_never_overrates_a_peer_and_in_the_end_brings_it_everything(
+            entries in 0..8u64,
+            shared in 0..8u64,
+            steps in prop::collection::vec(step(), 0..80),
+        ) {
+            let mut world = World {
+                log: Log::new(LogId::default(), Configuration::default()),
+                progress: Progress::new(0, entries + 1, Time::ZERO),
+                snapshot: None,
+                peer: shared.min(entries),
+                wire: Vec::new(),
+                replies: Vec::new(),
+            };
+            for _ in 0..entries {
+                world.append();
+            }
+            let mut matched = 0;
+            for step in &steps {
+                world.take(step)?;
+                let progress = &world.progress;
+                prop_assert!(progress.matched <= world.peer, "matched is what the peer has");
+                prop_assert!(progress.matched >= matched, "matched never falls");
+                prop_assert!(progress.next > progress.matched);
+                prop_assert!(progress.next <= world.log.last().index + 1);
+                prop_assert!(progress.inflight.len() <= FLOW.max_inflight_messages);
+                prop_assert!(progress.inflight_bytes() < FLOW.max_inflight_bytes + FLOW.max_message_bytes);
+                matched = progress.matched;
+            }
+            // From now on nothing is lost.
+            world.wire.clear();
+            world.replies.clear();
+            world.progress.snapshot_sent(false);
+            world.take_snapshot();
+            for _ in 0..200 {
+                world.progress.resume(&FLOW);
+                world.send(true)?;
+                for message in std::mem::take(&mut world.wire) {
+                    let transported = matches!(message, Message::InstallSnapshot { .. });
+                    world.deliver(&message);
+                    if transported {
+                        world.progress.snapshot_sent(true);
+                    }
+                }
+                for at in 0..world.replies.len() {
+                    world.answer(at);
+                }
+                world.replies.clear();
+            }
+            prop_assert_eq!(world.progress.matched, world.log.last().index);
+        }
+    }
+}

@@ -114,6 +114,10 @@ impl Writes {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -163,5 +167,133 @@ mod tests {
             !writes.is_durable(writes.next()),
             "what was not begun is not complete"
         );
+    }
+
+    /// One step of a log's life on a disk.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Drops so many of the last entries and writes so many.
+        Write { dropped: u64, written: u64 },
+        /// A snapshot so far ahead, in a write of its own.
+        Reset(u64),
+        /// The disk does so many writes and says so.
+        Complete(u64),
+        /// What the disk said before arrives again.
+        Repeat,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3u64, 1..3u64).prop_map(|(dropped, written)| Step::Write { dropped, written }),
+            1 => (1..3u64).prop_map(Step::Reset),
+            4 => (1..3u64).prop_map(Step::Complete),
+            1 => Just(Step::Repeat),
+        ]
+    }
+
+    /// A log of unique entries, and a disk on which the writes are replayed in order.
+    #[derive(Default)]
+    struct Replay {
+        /// Behind `start`: who wrote what is there.
+        log: Vec<u64>,
+        start: u64,
+        next_entry: u64,
+        queue: VecDeque<(WriteNumber, u64, Vec<u64>)>,
+        disk: Vec<u64>,
+        disk_start: u64,
+        done: WriteNumber,
+    }
+
+    impl Replay {
+        fn last(&self) -> u64 {
+            self.start + self.log.len() as u64
+        }
+
+        fn sync(&mut self) {
+            if let Some((number, start, log)) = self.queue.pop_front() {
+                (self.disk_start, self.disk) = (start, log);
+                self.done = number;
+            }
+        }
+
+        /// Up to where the disk holds this very log. A snapshot is durable by itself.
+        fn durable(&self) -> u64 {
+            if self.disk_start != self.start {
+                return self.start;
+            }
+            let same = self.disk.iter().zip(&self.log);
+            self.start + same.take_while(|(disk, log)| disk == log).count() as u64
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_counts_as_durable_is_what_a_disk_that_does_the_writes_in_order_holds(
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let mut writes = Writes::new(0);
+            let mut replay = Replay::default();
+            for step in steps {
+                match step {
+                    Step::Write { dropped, written } => {
+                        let first = replay.last() - dropped.min(replay.log.len() as u64) + 1;
+                        if first <= replay.last() {
+                            writes.overwrite(first);
+                        }
+                        replay.log.truncate(usize::try_from(first - 1 - replay.start).unwrap());
+                        for _ in 0..written {
+                            replay.next_entry += 1;
+                            replay.log.push(replay.next_entry);
+                        }
+                        let number = writes.begin(replay.last());
+                        replay.queue.push_back((number, replay.start, replay.log.clone()));
+                    }
+                    Step::Reset(ahead) => {
+                        replay.start = replay.last() + ahead;
+                        replay.log.clear();
+                        writes.reset(replay.start);
+                        let number = writes.begin(replay.start);
+                        replay.queue.push_back((number, replay.start, Vec::new()));
+                    }
+                    Step::Complete(count) => {
+                        for _ in 0..count {
+                            replay.sync();
+                        }
+                        writes.complete(replay.done);
+                    }
+                    Step::Repeat => writes.complete(replay.done.saturating_sub(1)),
+                }
+                prop_assert!(writes.stable() <= replay.durable(), "nothing counts that is not there");
+                if replay.queue.is_empty() {
+                    prop_assert_eq!(writes.stable(), replay.last(), "when all is done, all counts");
+                }
+                prop_assert!(writes.is_durable(replay.done));
+                prop_assert!(!writes.is_durable(replay.done + 1));
+            }
+        }
+
+        #[test]
+        fn how_many_writes_there_were_before_is_not_hashed(
+            before in 0..5u64,
+            changes in prop::collection::vec(any::<bool>(), 0..4),
+        ) {
+            let hash = |writes: &Writes| BuildHasherDefault::<DefaultHasher>::default().hash_one(writes);
+            let (mut new, mut old) = (Writes::new(7), Writes::new(0));
+            for index in 0..=before {
+                let number = old.begin(index + 7 - before);
+                old.complete(number);
+            }
+            for (index, changes) in changes.into_iter().enumerate() {
+                for writes in [&mut new, &mut old] {
+                    if changes {
+                        writes.change_hard_state();
+                    }
+                    writes.begin(8 + index as u64);
+                }
+            }
+            prop_assert_eq!(hash(&new), hash(&old));
+            new.change_hard_state();
+            prop_assert_ne!(hash(&new), hash(&old));
+        }
     }
 }
