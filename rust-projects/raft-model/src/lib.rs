@@ -34,7 +34,7 @@ mod rules;
 pub mod scenarios;
 mod state;
 
-pub use check::{Outcome, Violation, check, check_shortest};
+pub use check::{Outcome, Violation, check, check_nearest};
 pub use disk::{Disk, Server};
 pub use model::{Action, RaftModel};
 pub use rules::{Event, Rule, Seen};

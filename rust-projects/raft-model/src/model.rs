@@ -131,7 +131,9 @@ impl RaftModel {
                 }
             }
         }
-        if core.committed() > state.committed.len() as u64 {
+        if core.committed() < before.core.committed()
+            || core.committed() > state.committed.len() as u64
+        {
             state.breaks(Rule::CommittedNeverUndone);
         }
         if core.committed() > known

@@ -20,7 +20,7 @@ pub enum Rule {
     LeaderCompleteness,
     /// No two servers apply different entries at one index, and each applies in order (section 5.4.3).
     StateMachineSafety,
-    /// What one server knows to be committed, all do who know of that index.
+    /// What one server knows to be committed, all do who know of that index, and none forgets it but by a crash.
     CommittedNeverUndone,
     /// What a leader commits is on the disks of a majority, in both halves of a joint configuration.
     CommittedIsDurable,

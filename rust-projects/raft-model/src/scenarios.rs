@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use raft::{Configuration, Input, NodeId, Role};
+use raft::{Configuration, Input, Message, NodeId, Role};
 use stateright::Model as _;
 
 use crate::disk::Server;
 use crate::model::{Action, RaftModel};
 use crate::rules::{Event, Seen};
-use crate::state::{Left, State};
+use crate::state::{Hashed, Left, Sent, State};
 
 /// A run: where it begins and what it must meet.
 pub struct Scenario {
@@ -26,7 +26,7 @@ pub struct Scenario {
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "small",
-        about: "two terms, one command, two messages under way, one crash",
+        about: "two terms, one command, one message under way, one crash",
         model: small,
         meets: &[
             Event::ElectedInTerm2,
@@ -69,8 +69,19 @@ pub const ALL: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "lagging",
+        about: "a leader of term 1 whose first entry is committed, and server 3 that has nothing yet",
+        model: lagging,
+        meets: &[
+            Event::ElectedInTerm2,
+            Event::CommandCommitted,
+            Event::WriteLost,
+            Event::Truncated,
+        ],
+    },
+    Scenario {
         name: "figure-8",
-        about: "figure 8 (c): a leader of term 3 with an entry of term 1 that a leader of term 2 may yet overwrite",
+        about: "figure 8 (c): an entry of term 1, on its way from the leader of term 3, that a leader of term 4 may yet overwrite",
         model: figure_8,
         meets: &[
             Event::ElectedLater,
@@ -86,7 +97,6 @@ pub const ALL: &[Scenario] = &[
             Event::ElectedInTerm2,
             Event::JointCommitted,
             Event::ChangeCommitted,
-            Event::SteppedDown,
         ],
     },
     Scenario {
@@ -112,11 +122,16 @@ pub const ALL: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "old-snapshot",
+        about: "a snapshot that arrives again after its receiver has compacted its log beyond it",
+        model: old_snapshot,
+        meets: &[Event::ElectedLater, Event::WriteLost],
+    },
+    Scenario {
         name: "read",
         about: "reads over a change of the leader, with an old answer to a heartbeat still under way",
         model: read,
         meets: &[
-            Event::ElectedInTerm2,
             Event::CommandCommitted,
             Event::ReadAnswered,
             Event::ReadFailed,
@@ -130,133 +145,139 @@ pub fn find(name: &str) -> Option<&'static Scenario> {
     ALL.iter().find(|scenario| scenario.name == name)
 }
 
+/// Nothing is left to happen but messages, disks and elections.
+const NONE: Left = Left {
+    commands: 0,
+    crashes: 0,
+    duplicates: 0,
+    heartbeats: 0,
+    reads: 0,
+    snapshots: 0,
+};
+
+/// One command and one crash.
+const ONE_EACH: Left = Left {
+    commands: 1,
+    crashes: 1,
+    ..NONE
+};
+
 fn small() -> RaftModel {
-    RaftModel {
-        max_in_flight: 2,
-        ..begin(
-            3,
-            &[1, 2, 3],
-            Left {
-                commands: 1,
-                crashes: 1,
-                ..Left::default()
-            },
-        )
-    }
+    let mut model = begin(3, ONE_EACH);
+    model.max_in_flight = 1;
+    model
 }
 
 fn full() -> RaftModel {
     begin(
         3,
-        &[1, 2, 3],
         Left {
-            commands: 1,
-            crashes: 1,
             duplicates: 1,
-            ..Left::default()
+            ..ONE_EACH
         },
     )
 }
 
 fn pre_vote() -> RaftModel {
-    RaftModel {
-        pre_vote_messages: true,
-        max_in_flight: 3,
-        ..begin(
-            3,
-            &[1, 2, 3],
-            Left {
-                duplicates: 1,
-                ..Left::default()
-            },
-        )
-    }
+    let mut model = begin(
+        3,
+        Left {
+            duplicates: 1,
+            ..NONE
+        },
+    );
+    model.pre_vote_messages = true;
+    model.max_in_flight = 3;
+    model
 }
 
 fn late() -> RaftModel {
-    RaftModel {
-        late_completions: true,
-        max_in_flight: 3,
-        ..begin(
-            3,
-            &[1, 2, 3],
-            Left {
-                commands: 1,
-                crashes: 1,
-                ..Left::default()
-            },
-        )
-    }
+    let mut model = begin(3, ONE_EACH);
+    model.late_completions = true;
+    model.max_in_flight = 3;
+    model
+}
+
+fn lagging() -> RaftModel {
+    let mut script = Script::new(begin(3, NONE));
+    script.elect(1, &[1, 2]);
+    script.settle(&[1, 2]);
+    script.done(ONE_EACH)
 }
 
 fn figure_8() -> RaftModel {
-    let mut script = Script::new(RaftModel {
-        max_term: 4,
-        max_message_bytes: 0,
-        ..begin(
-            3,
-            &[1, 2, 3],
-            Left {
-                commands: 2,
-                heartbeats: 1,
-                ..Left::default()
-            },
-        )
-    });
+    let mut model = begin(
+        3,
+        Left {
+            commands: 1,
+            heartbeats: 2,
+            ..NONE
+        },
+    );
+    model.max_term = 4;
+    model.one_entry_a_message();
+    let mut script = Script::new(model);
     script.elect(1, &[1, 2, 3]);
     script.settle(&[1, 2, 3]);
     script.act(Action::Propose(1));
     script.settle(&[1]);
     script.elect(3, &[2, 3]);
     script.settle(&[3]);
-    // Server 1 learns of term 2.
+    // Server 1 learns of term 2, stands and wins term 3, of which server 3 learns.
     script.act(Action::Heartbeat(1));
     script.settle(&[1, 2]);
     script.elect(1, &[1, 2]);
-    script.done(Left {
-        crashes: 1,
-        heartbeats: 1,
-        ..Left::default()
-    })
+    script.act(Action::Heartbeat(3));
+    script.settle_until(&[1, 2, 3], |state| {
+        let is_old = |sent: &Sent| match &sent.value.message {
+            Message::Append { entries, .. } => {
+                entries.first().is_some_and(|first| first.id.term == 1)
+            }
+            _ => false,
+        };
+        state.server(3).core.role() != Role::Leader && state.wire.iter().any(is_old)
+    });
+    script.done(Left { crashes: 1, ..NONE })
 }
 
 fn joint() -> RaftModel {
-    let mut script = Script::new(begin(4, &[1, 2, 3], Left::default()));
+    let mut script = Script::new(begin(4, NONE));
     script.elect(1, &[1, 2, 3]);
     script.settle(&[1, 2, 3]);
     script.change(1, &[1, 4]);
-    script.done(Left {
-        crashes: 1,
-        ..Left::default()
-    })
+    script.done(Left { crashes: 1, ..NONE })
 }
 
 fn self_removal() -> RaftModel {
-    let mut script = Script::new(begin(3, &[1, 2, 3], Left::default()));
+    let mut script = Script::new(begin(3, NONE));
     script.elect(1, &[1, 2, 3]);
     script.settle(&[1, 2, 3]);
     script.change(1, &[2, 3]);
     script.settle_until(&[1, 2, 3], |state| {
         !state.server(1).core.configuration().1.is_joint()
     });
-    script.done(Left {
-        commands: 1,
-        crashes: 1,
-        ..Left::default()
-    })
+    script.done(ONE_EACH)
 }
 
 fn snapshot() -> RaftModel {
-    let left = Left {
-        commands: 3,
-        heartbeats: 2,
-        snapshots: 1,
-        ..Left::default()
-    };
-    let mut script = Script::new(RaftModel {
-        max_term: 3,
-        ..begin(3, &[1, 2, 3], left)
-    });
+    snapshot_on_its_way().done(Left {
+        duplicates: 1,
+        ..ONE_EACH
+    })
+}
+
+fn snapshot_on_its_way() -> Script {
+    let mut model = begin(
+        3,
+        Left {
+            commands: 3,
+            heartbeats: 3,
+            snapshots: 2,
+            ..NONE
+        },
+    );
+    model.max_term = 3;
+    let mut script = Script::new(model);
     // Server 3 leads term 1, in which server 1 stood too, and writes what nobody else gets.
     script.act(Action::Campaign(1));
     script.settle(&[1]);
@@ -270,68 +291,82 @@ fn snapshot() -> RaftModel {
     script.settle(&[1, 2]);
     script.act(Action::Snapshot(1));
     script.act(Action::Heartbeat(1));
-    script.settle_until(&[1, 3], |state| {
-        state
-            .wire
-            .iter()
-            .any(|sent| matches!(sent.value.message, raft::Message::InstallSnapshot { .. }))
-    });
-    script.done(Left {
-        commands: 1,
-        crashes: 1,
-        duplicates: 1,
-        ..Left::default()
-    })
+    script.settle_until(&[1, 3], |state| state.wire.iter().any(is_snapshot));
+    script
+}
+
+fn is_snapshot(sent: &Sent) -> bool {
+    matches!(sent.value.message, Message::InstallSnapshot { .. })
+}
+
+fn old_snapshot() -> RaftModel {
+    let mut script = snapshot_on_its_way();
+    let old = script.hold(is_snapshot);
+    script.state.left.duplicates = 1;
+    script.act(Action::Duplicate(old));
+    script.model.input(
+        &mut script.state,
+        1,
+        Input::SnapshotSent {
+            to: 3,
+            delivered: true,
+        },
+    );
+    script.act(Action::Propose(1));
+    script.settle(&[1, 2, 3]);
+    script.act(Action::Heartbeat(1));
+    script.settle(&[1, 2, 3]);
+    script.act(Action::Snapshot(3));
+    script.done(Left { crashes: 1, ..NONE })
 }
 
 fn read() -> RaftModel {
-    let left = Left {
-        heartbeats: 1,
-        ..Left::default()
-    };
-    let mut script = Script::new(RaftModel {
-        max_in_flight: 3,
-        ..begin(3, &[1, 2, 3], left)
-    });
+    let mut script = Script::new(begin(
+        3,
+        Left {
+            commands: 1,
+            heartbeats: 1,
+            ..NONE
+        },
+    ));
     script.elect(1, &[1, 2, 3]);
     script.settle(&[1, 2, 3]);
     script.act(Action::Heartbeat(1));
-    script.settle_until(&[1, 2], |state| {
-        state.wire.iter().any(|sent| sent.value.from == 2)
-    });
+    let answered = |state: &State| state.wire.iter().any(|sent| sent.value.from == 2);
+    script.settle_until(&[1, 2], answered);
+    script.hold(|sent| sent.value.from == 2);
+    // Server 2 holds the command, wins term 2, and does not know that the command is committed.
+    script.act(Action::Propose(1));
+    script.settle_until(&[1, 2], |state| state.server(1).core.committed() == 2);
+    script.settle(&[1]);
+    script.elect(2, &[2, 3]);
+    script.settle(&[2]);
     script.done(Left {
-        commands: 1,
+        heartbeats: 1,
         reads: 2,
-        ..Left::default()
+        ..NONE
     })
 }
 
-/// A cluster in which nothing has happened yet, with the bounds of the full run.
-fn begin(servers: u64, voters: &[NodeId], left: Left) -> RaftModel {
+/// A cluster of servers 1, 2, 3, and others that are to join, in which nothing has happened yet, with the bounds of the full run.
+fn begin(servers: NodeId, left: Left) -> RaftModel {
     let max_message_bytes = 1 << 20;
-    let mut start = State {
-        servers: Vec::new(),
-        wire: Vec::new(),
-        committed: Vec::new(),
-        leaders: Vec::new(),
-        reads: Vec::new(),
-        left,
-        broken: None,
+    let configuration = |id| match id {
+        1..=3 => Configuration::of_voters(1..=3),
+        _ => Configuration::default(),
     };
-    for id in 1..=servers {
-        let configuration = if voters.contains(&id) {
-            Configuration::of_voters(voters.iter().copied())
-        } else {
-            Configuration::default()
-        };
-        start.servers.push(crate::state::Hashed::new(Server::new(
-            id,
-            configuration,
-            max_message_bytes,
-        )));
-    }
+    let servers =
+        (1..=servers).map(|id| Hashed::new(Server::new(id, configuration(id), max_message_bytes)));
     RaftModel {
-        start,
+        start: State {
+            servers: servers.collect(),
+            wire: Vec::new(),
+            committed: Vec::new(),
+            leaders: Vec::new(),
+            reads: Vec::new(),
+            left,
+            broken: None,
+        },
         max_term: 2,
         max_in_flight: 4,
         max_message_bytes,
@@ -341,22 +376,32 @@ fn begin(servers: u64, voters: &[NodeId], left: Left) -> RaftModel {
     }
 }
 
+impl RaftModel {
+    fn one_entry_a_message(&mut self) {
+        self.max_message_bytes = 0;
+        for id in self.start.ids() {
+            let configuration = self.start.server(id).disk.configuration.clone();
+            self.start.put(Server::new(id, configuration, 0));
+        }
+    }
+}
+
 /// Leads a cluster to where a run is to begin.
 struct Script {
     model: RaftModel,
     state: State,
+    /// Under way all the time.
+    held: Vec<Sent>,
 }
 
 impl Script {
-    fn new(mut model: RaftModel) -> Self {
-        let bytes = model.max_message_bytes;
-        let voters: Vec<_> = model.start.ids().collect();
-        for id in voters {
-            let configuration = model.start.server(id).disk.configuration.clone();
-            model.start.put(Server::new(id, configuration, bytes));
-        }
+    fn new(model: RaftModel) -> Self {
         let state = model.start.clone();
-        Self { model, state }
+        Self {
+            model,
+            state,
+            held: Vec::new(),
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -372,6 +417,14 @@ impl Script {
             learners: BTreeSet::new(),
         };
         self.model.input(&mut self.state, leader, input);
+    }
+
+    /// Keeps the message under way that `is` it.
+    fn hold(&mut self, is: impl Fn(&Sent) -> bool) -> Sent {
+        let found = self.state.wire.iter().find(|sent| is(sent)).cloned();
+        let sent = found.expect("a script holds what is under way");
+        self.held.push(Sent::clone(&sent));
+        sent
     }
 
     /// Makes `id` the leader of its next term. Only servers in `among` hear each other. What the new leader sends is under way afterwards.
@@ -393,7 +446,8 @@ impl Script {
                 self.act(Action::Sync(id, 1));
                 continue;
             }
-            let Some(sent) = state.wire.first().cloned() else {
+            let mut wire = state.wire.iter();
+            let Some(sent) = wire.find(|sent| !self.held.contains(sent)).cloned() else {
                 return;
             };
             let (from, to) = (sent.value.from, sent.value.to);
