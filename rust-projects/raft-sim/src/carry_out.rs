@@ -5,8 +5,11 @@ use replica::{Actions, Answer, Event, Replica};
 
 use crate::cluster::{Cluster, Occurrence, Planned, Stepped};
 use crate::counters::Sometimes;
-use crate::invariants::{Glimpse, Seen, Violation};
+use crate::invariants::{Glimpse, Seen, Violation, broken};
 use crate::node::{CrashPoint, Stop, kind};
+
+/// How often a server may want to know the time while none passes.
+const MAX_TICKS: u32 = 20;
 
 impl Cluster {
     /// Does the next thing that is due. False when there is none.
@@ -99,6 +102,16 @@ impl Cluster {
             .as_ref()
             .and_then(|running| running.replica.deadline());
         if deadline.is_some_and(|deadline| deadline <= local) {
+            if node.overdue.0 != now {
+                node.overdue = (now, 0);
+            }
+            node.overdue.1 += 1;
+            if node.overdue.1 > MAX_TICKS {
+                return broken(
+                    "deadlines",
+                    format!("server {id} wants to be told the time again and again"),
+                );
+            }
             return self.feed(id, Event::Tick);
         }
         self.plan_tick(id);

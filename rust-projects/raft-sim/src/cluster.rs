@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::{Configuration, Envelope, Index, NodeId, Time, WriteNumber};
+use raft::{Configuration, Envelope, Index, LogId, NodeId, Time, WriteNumber};
 use replica::{Answer, Client, Event, PeerMessage, Replica, Request, Settings};
 use storage::{Durability, Seq};
 
@@ -266,6 +266,11 @@ impl Cluster {
         self.node_mut(id).crash_point = Some((point, how));
     }
 
+    /// The server does not crash as [`Cluster::crash_in_step`] wanted, if it has not yet.
+    pub(crate) fn cancel_crash(&mut self, id: NodeId) {
+        self.node_mut(id).crash_point = None;
+    }
+
     /// Nothing reaches the server for so long, not even its timers; then everything at once.
     pub fn pause(&mut self, id: NodeId, length: Time) {
         let until = self.now + length;
@@ -418,6 +423,16 @@ impl Cluster {
             }
             self.step()?;
         }
+    }
+}
+
+impl Cluster {
+    /// A server told a client that its change of members, or transfer, is done as of this entry: the entry must be what it says.
+    pub(crate) fn check_done(&self, id: NodeId, client: Client, done: LogId) -> Stepped {
+        self.invariants.check_done(done).map_err(|what| Violation {
+            invariant: "done means done",
+            what: format!("server {id} told client {client}: {what}"),
+        })
     }
 }
 

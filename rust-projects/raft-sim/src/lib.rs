@@ -35,16 +35,20 @@
 //! ```
 
 mod carry_out;
+mod clients;
 mod clock;
 mod cluster;
 mod counters;
 mod disk;
 mod engine;
+mod faults;
+mod history;
 mod invariants;
 mod network;
 mod node;
 mod queue;
 mod random;
+mod run;
 mod trace;
 mod transport;
 
@@ -52,8 +56,10 @@ pub use clock::{Clock, TRUE_RATE};
 pub use cluster::{Cluster, Occurrence, Setup, Stepped};
 pub use counters::{Counters, Sometimes};
 pub use disk::{Full, LogDisk, MemoryDisk};
+pub use faults::{Fault, UnknownFault};
 pub use invariants::Violation;
 pub use network::Network;
 pub use node::{CrashPoint, DiskSpeed, Stop};
 pub use random::Random;
+pub use run::{Options, Outcome, run};
 pub use trace::{Line, Trace};

@@ -72,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) boot: u64,
     /// When a look at the replica's deadline is planned.
     pub(crate) tick_at: Option<Time>,
+    /// Since when its deadline has been in the past, and how often it was told the time meanwhile.
+    pub(crate) overdue: (Time, u32),
     /// Nothing reaches it before.
     pub(crate) paused_until: Time,
     pub(crate) syncing: bool,
@@ -93,6 +95,7 @@ impl Node {
             disk_speed: DiskSpeed::default(),
             boot: 0,
             tick_at: None,
+            overdue: (Time::ZERO, 0),
             paused_until: Time::ZERO,
             syncing: false,
             appended: 0,

@@ -204,7 +204,8 @@ impl Replica {
             self.core.deadline(),
             self.requests.deadline(),
             self.reads.deadline(),
-            self.upkeep.deadline(self.is_leader()),
+            self.upkeep
+                .deadline(self.is_leader(), self.machine.applied().index),
             orders,
         ];
         all.into_iter().flatten().min()

@@ -34,8 +34,9 @@ impl Upkeep {
         }
     }
 
-    pub(crate) fn deadline(&self, is_leader: bool) -> Option<Time> {
-        is_leader.then_some(self.next_expiry_check)
+    /// None while a proposal waits to be applied: being applied is what ends that, not time.
+    pub(crate) fn deadline(&self, is_leader: bool, applied: Index) -> Option<Time> {
+        (is_leader && self.proposed <= applied).then_some(self.next_expiry_check)
     }
 
     pub(crate) fn applied(&mut self, entries: &[Entry]) {

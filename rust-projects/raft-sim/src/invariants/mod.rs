@@ -104,6 +104,17 @@ impl Invariants {
         self.equal_replicas.check(seen.node, seen.replica.machine())
     }
 
+    /// Whether this entry was applied; if not, why it cannot have been.
+    pub(crate) fn check_done(&self, done: LogId) -> Result<(), String> {
+        let applied = self.state_machine_safety.term_of(done.index);
+        if applied == Some(done.term) {
+            return Ok(());
+        }
+        Err(format!(
+            "{done:?} is done, but the term of what was applied there is {applied:?}"
+        ))
+    }
+
     /// After a server started again.
     pub(crate) fn check_started(&mut self, node: NodeId, replica: &Replica) -> Checked {
         self.election_safety.check_started(node, replica)?;

@@ -56,6 +56,12 @@ impl StateMachineSafety {
         Ok(())
     }
 
+    /// The term of the entry applied at an index.
+    pub(super) fn term_of(&self, index: Index) -> Option<Term> {
+        let position = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.applied.get(position).copied()
+    }
+
     fn apply(&mut self, seen: &Seen<'_>, index: Index, term: Term) -> Checked {
         let position = usize::try_from(index - 1).unwrap_or(usize::MAX);
         match self.applied.get(position) {
