@@ -66,8 +66,27 @@ pub struct Start {
     pub configuration: Configuration,
     /// The entries behind it.
     pub entries: Vec<Entry>,
-    /// The state machine holds these effects; at least `compacted.index`.
+    /// The state machine holds the effects of the log up to here; at least `compacted.index`. See [`Start::reconcile`].
     pub applied: Index,
+}
+
+impl Start {
+    /// Sets `applied`, from the last entry whose effects the state machine holds, `state`, and the members as of it. If the log does not hold that
+    /// entry, a crash lost the write of a snapshot that the state machine has installed ([`Outputs::install`]), and what stands
+    /// in the log at such indexes may contradict it: all of it goes, as in section 7. True if so; the disk's log has to be replaced likewise before
+    /// the first write.
+    #[must_use]
+    pub fn reconcile(&mut self, state: LogId, configuration: &Configuration) -> bool {
+        self.applied = state.index;
+        let is_held = state.index <= self.compacted.index
+            || self.entries.iter().any(|entry| entry.id == state);
+        if !is_held {
+            self.compacted = state;
+            self.configuration = configuration.clone();
+            self.entries.clear();
+        }
+        !is_held
+    }
 }
 
 /// What part a server plays (section 5.1).

@@ -114,7 +114,7 @@ impl World {
                 ..Disk::default()
             };
             Server {
-                core: start(id, &disk, 0, Time::ZERO, id),
+                core: start(id, &disk, Time::ZERO, id),
                 disk,
                 unsynced: VecDeque::new(),
                 held: Vec::new(),
@@ -319,22 +319,16 @@ impl World {
         let server = self.server(id);
         server.unsynced.clear();
         server.held.clear();
-        let disk_end = server
-            .disk
-            .entries
-            .last()
-            .map_or(server.disk.compacted, |e| e.id);
-        if server.applied_to > disk_end.index {
-            // A snapshot was installed, and the log's write of it was lost.
-            let meta = &self.snapshots[&self.servers[usize::try_from(id - 1).unwrap()].applied_to];
-            let (compacted, configuration) = (meta.last, meta.configuration.clone());
-            let server = self.server(id);
-            server.disk.entries.clear();
-            server.disk.compacted = compacted;
-            server.disk.configuration = configuration;
-        }
+        let applied_to = server.applied_to;
+        let state = server
+            .applied
+            .get(&applied_to)
+            .map_or(LogId::default(), |entry| entry.id);
+        let snapshot = self.snapshots.get(&applied_to);
+        let configuration =
+            snapshot.map_or_else(Configuration::default, |meta| meta.configuration.clone());
         let server = self.server(id);
-        server.core = start(id, &server.disk, server.applied_to, now, seed);
+        server.core = restart(id, &mut server.disk, state, &configuration, now, seed);
     }
 
     /// Everything works again: within some time there is a leader, and what is proposed is applied by every member.
@@ -408,14 +402,33 @@ fn pick(n: usize) -> NodeId {
     n as u64 % SERVERS + 1
 }
 
-fn start(id: NodeId, disk: &Disk, applied: Index, now: Time, seed: u64) -> Core {
-    let start = Start {
+fn start(id: NodeId, disk: &Disk, now: Time, seed: u64) -> Core {
+    let mut disk = disk.clone();
+    let (compacted, configuration) = (disk.compacted, disk.configuration.clone());
+    restart(id, &mut disk, compacted, &configuration, now, seed)
+}
+
+/// Starts with a disk whose log may have lost the write of a snapshot that the state machine has.
+fn restart(
+    id: NodeId,
+    disk: &mut Disk,
+    state: LogId,
+    configuration: &Configuration,
+    now: Time,
+    seed: u64,
+) -> Core {
+    let mut start = Start {
         hard_state: disk.hard_state,
         compacted: disk.compacted,
         configuration: disk.configuration.clone(),
         entries: disk.entries.clone(),
-        applied,
+        applied: 0,
     };
+    if start.reconcile(state, configuration) {
+        disk.entries.clear();
+        disk.compacted = start.compacted;
+        disk.configuration = start.configuration.clone();
+    }
     Core::new(Config::new(id), start, now, seed)
 }
 

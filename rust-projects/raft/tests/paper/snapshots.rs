@@ -96,6 +96,35 @@ fn a_snapshot_that_contradicts_the_log_discards_it() {
     assert!(cluster.server(2).disk.entries.is_empty());
 }
 
+/// A crash between the state machine's install and the log's write of it: what the log holds at these indexes is not what the state machine
+/// holds, and must not pass for committed.
+#[test]
+fn a_snapshot_whose_write_was_lost_still_discards_what_contradicts_it() {
+    for (term, index) in [(3, 3), (3, 9)] {
+        let mut cluster = follower();
+        cluster.tell(1, 2, 3, snapshot(term, index));
+        cluster.crash(2);
+        assert_eq!(cluster.core(2).compacted(), LogId::new(term, index));
+        assert_eq!(cluster.terms(2), [0; 0]);
+        assert_eq!(cluster.core(2).committed(), index);
+        assert_eq!(
+            cluster.core(2).configuration().1,
+            &Configuration::of_voters([1, 2])
+        );
+        cluster.tell(1, 2, 3, append(LogId::new(term, index), &[3], index));
+        assert_eq!(acknowledged(&mut cluster), index + 1);
+    }
+}
+
+/// The log may be ahead of the state machine as usual: nothing is discarded.
+#[test]
+fn a_restart_keeps_the_log_that_the_state_machine_is_part_of() {
+    let mut cluster = follower();
+    cluster.crash(2);
+    assert_eq!(cluster.terms(2), [1, 1, 2, 2]);
+    assert_eq!(cluster.core(2).committed(), 1);
+}
+
 /// A snapshot older than what is committed changes nothing, state machine included.
 #[test]
 fn a_snapshot_that_is_older_than_what_is_committed_is_ignored() {

@@ -109,13 +109,23 @@ impl Cluster {
     pub(crate) fn start(&mut self, id: NodeId, disk: Disk) {
         self.starts += 1;
         let old = self.servers.remove(&id);
-        let start = Start {
+        let mut disk = disk;
+        let mut start = Start {
             hard_state: disk.hard_state,
             compacted: disk.compacted,
             configuration: disk.configuration.clone(),
             entries: disk.entries.clone(),
-            applied: old.as_ref().map_or(0, |old| old.core.applied()),
+            applied: disk.compacted.index,
         };
+        if let Some(old) = &old {
+            let applied = old.core.applied();
+            let state = LogId::new(old.core.term_at(applied).unwrap(), applied);
+            if start.reconcile(state, old.core.configuration_at(applied)) {
+                disk.compacted = start.compacted;
+                disk.configuration = start.configuration.clone();
+                disk.entries.clear();
+            }
+        }
         let mut config = Config::new(id);
         (self.tune)(&mut config);
         let server = Server {
