@@ -1,6 +1,8 @@
 //! Servers on a network that loses, repeats and reorders, with disks that are slow and forget what was not synced: whatever happens, what
 //! is applied is the same everywhere and nothing acknowledged is lost (Figure 3).
 
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -136,8 +138,8 @@ impl World {
         }
     }
 
-    fn happen(&mut self, event: Event) {
-        match event {
+    fn happen(&mut self, event: &Event) {
+        match *event {
             Event::Deliver(n) if !self.wire.is_empty() => {
                 let envelope = self.wire.swap_remove(n % self.wire.len());
                 self.deliver(envelope);
@@ -442,7 +444,7 @@ proptest! {
     ) {
         let mut world = World::new(voters);
         for event in events {
-            world.happen(event);
+            world.happen(&event);
         }
         world.recover();
     }

@@ -78,8 +78,9 @@ fn only_entries_that_are_new_are_written() {
     assert_eq!(written, [4, 5]);
 }
 
-/// 5. "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what lies behind the last new entry may not be
-/// the leader's.
+/// 5. "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)".
+///
+/// What lies behind the last new entry may not be the leader's.
 #[test]
 fn nothing_behind_the_last_new_entry_is_committed() {
     let mut cluster = follower();
@@ -89,7 +90,7 @@ fn nothing_behind_the_last_new_entry_is_committed() {
     assert_eq!(cluster.core(2).committed(), 2, "it never goes back");
 }
 
-/// 5., for heartbeats, which name no entry: the leader tells each follower of what it knows it to hold.
+/// The same rule for heartbeats, which name no entry: the leader tells each follower of what it knows it to hold.
 #[test]
 fn a_heartbeat_commits_nothing_that_the_follower_is_not_known_to_share() {
     let mut cluster = Cluster::new([1, 2, 3]);

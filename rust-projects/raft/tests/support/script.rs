@@ -62,7 +62,7 @@ fn run(cluster: &mut Cluster, words: &[&str]) -> Option<()> {
     match (verb, rest) {
         ("cluster", voters) => *cluster = Cluster::tuned(nodes(voters)?, cluster.tune),
         ("flow", ["small"]) => cluster.tune = small_flow,
-        ("elect", [id]) => quietly(cluster, |cluster, id| cluster.elect(id), node(id)?),
+        ("elect", [id]) => quietly(cluster, Cluster::elect, node(id)?),
         ("settle", []) => quietly(cluster, |cluster, ()| cluster.settle(), ()),
         ("run", [ms]) => quietly(cluster, Cluster::run, node(ms)?),
         ("wire", []) => {
@@ -91,10 +91,14 @@ fn run(cluster: &mut Cluster, words: &[&str]) -> Option<()> {
 /// Commands that concern one server.
 fn run_on(cluster: &mut Cluster, verb: &str, id: NodeId, rest: &[&str]) -> Option<()> {
     let input = match (verb, rest) {
-        ("join", []) => return Some(cluster.join(id)),
+        ("join", []) => {
+            cluster.join(id);
+            return Some(());
+        }
         ("log", [term, terms @ ..]) => {
             let terms: Option<Vec<_>> = terms.iter().map(|term| node(term)).collect();
-            return Some(cluster.with_log(id, node(term.trim_end_matches(':'))?, &terms?));
+            cluster.with_log(id, node(term.trim_end_matches(':'))?, &terms?);
+            return Some(());
         }
         ("persist" | "sync", count) => {
             let all = cluster.server(id).unsynced.len();
@@ -105,23 +109,34 @@ fn run_on(cluster: &mut Cluster, verb: &str, id: NodeId, rest: &[&str]) -> Optio
             if verb == "sync" {
                 return Some(());
             }
-            return Some(cluster.complete(id));
+            cluster.complete(id);
+            return Some(());
         }
-        ("complete", []) => return Some(cluster.complete(id)),
+        ("complete", []) => {
+            cluster.complete(id);
+            return Some(());
+        }
         ("tick", [ms]) => {
             cluster.wait(node(ms)?);
             Input::Tick
         }
-        ("crash", []) => return Some(cluster.crash(id)),
+        ("crash", []) => {
+            cluster.crash(id);
+            return Some(());
+        }
         ("forget", []) => {
             cluster.server(id).disk.hard_state.forgot = true;
-            return Some(cluster.crash(id));
+            cluster.crash(id);
+            return Some(());
         }
         ("snapshot", []) => {
             cluster.snapshot(id);
             return Some(());
         }
-        ("compact", [index]) => return Some(cluster.compact(id, node(index)?)),
+        ("compact", [index]) => {
+            cluster.compact(id, node(index)?);
+            return Some(());
+        }
         ("campaign", []) => Input::Campaign,
         ("heartbeat", []) => Input::Heartbeat,
         ("propose", commands) => {
