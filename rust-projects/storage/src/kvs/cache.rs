@@ -39,8 +39,8 @@ use arc_swap::{ArcSwapOption, Guard};
 use bytes::Bytes;
 
 use super::format::CHECK_LEN;
-use super::index::Version;
-use super::segment::{Segment, value_matches};
+use super::index::{Spot, Version};
+use super::segment::{Segment, record_value, value_matches};
 use super::shared::lock;
 use crate::Result;
 
@@ -151,6 +151,31 @@ impl Cache {
             // It does not match its checksum: the file says whether it or the memory is damaged.
         }
         segment.read_value(key, version)
+    }
+
+    /// The value at `spot` if it stands there behind `key`, matches its checksum, and the cache can hold it in one
+    /// block.
+    ///
+    /// # Errors
+    /// If the block cannot be read; then nothing is kept.
+    pub(super) fn read_spot(
+        &self,
+        segment: &Segment,
+        key: &[u8],
+        spot: Spot,
+    ) -> Result<Option<Bytes>> {
+        let len = key.len() + spot.len as usize + CHECK_LEN;
+        let Some(start) = (spot.offset as usize).checked_sub(key.len()) else {
+            return Ok(None);
+        };
+        let within = start % BLOCK..start % BLOCK + len;
+        if self.limit == 0 || within.end > BLOCK {
+            return Ok(None);
+        }
+        let block = self.block(segment, start / BLOCK, within.end)?;
+        let bytes = block.as_ref().and_then(|block| block.get(within));
+        let value = bytes.and_then(|bytes| record_value(key, bytes));
+        Ok(value.map(Bytes::copy_from_slice))
     }
 
     /// A value that lies within one block.
@@ -478,6 +503,39 @@ mod tests {
         // Now only the memory is damaged.
         flip();
         check(&cache, &segment, &damaged);
+    }
+
+    #[test]
+    fn a_spot_gives_only_the_whole_value_of_its_key_from_one_block() {
+        let (fs, _) = disk();
+        let (segment, cache) = (segment(&fs, 1), Cache::new(1 << 20));
+        let place = |(version, value): &(Version, Vec<u8>)| Spot {
+            segment: 1,
+            offset: version.offset,
+            len: value.len() as u32,
+        };
+        let read = |cache: &Cache, key: &[u8], spot| cache.read_spot(&segment, key, spot).unwrap();
+        let pair = |mark: u8, len: usize| {
+            segment.write(b"key", segment.size()).unwrap();
+            append(&segment, mark, len)
+        };
+        let (damaged, whole) = (pair(1, 100), pair(2, 100));
+        let across = pair(3, BLOCK);
+        fs.flip_bit(&segment.path, u64::from(damaged.0.offset) + 50, 3);
+        fs.fail_nth(1, Fault::Io, is_read);
+        let failed = cache.read_spot(&segment, b"key", place(&whole));
+        assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
+        assert_eq!(read(&cache, b"key", place(&whole)).unwrap(), whole.1);
+        assert_eq!(read(&cache, b"key", place(&damaged)), None);
+        assert_eq!(read(&Cache::new(0), b"key", place(&whole)), None);
+        assert_eq!(read(&cache, b"other key", place(&whole)), None);
+        assert_eq!(read(&cache, &[0; BLOCK], place(&whole)), None);
+        assert_eq!(read(&cache, b"key", place(&across)), None);
+        let beyond = Spot {
+            offset: segment.size() as u32,
+            ..place(&whole)
+        };
+        assert_eq!(read(&cache, b"key", beyond), None);
     }
 
     #[test]

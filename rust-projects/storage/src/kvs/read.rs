@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::index::{Index, LeafView, Version};
+use super::index::{Found, Index, LeafView, Spot, Version};
 use super::shared::{Shared, put_len};
 use super::snapshot::Pin;
 use crate::{Direction, Entries, KeyRange, Keys, Reader, Result, Seq};
@@ -14,15 +14,28 @@ use crate::{Direction, Entries, KeyRange, Keys, Reader, Result, Seq};
 impl Shared {
     /// The newest value of `key` at the position that `at` gives.
     pub(super) fn get(&self, key: &[u8], at: impl Fn() -> Seq) -> Result<Option<Bytes>> {
+        let mut found = self.index.find(key, &at, || self.visible());
         loop {
-            let Some(version) = self.index.get(key, &at).filter(Version::is_put) else {
-                return Ok(None);
+            let value = match found {
+                Some(Found::Spot(spot)) => self.fetch_spot(key, spot)?,
+                Some(Found::Version(version)) if version.is_put() => self.fetch(key, &version)?,
+                _ => return Ok(None),
             };
-            if let Some(value) = self.fetch(key, &version)? {
-                return Ok(Some(value));
+            if value.is_some() {
+                return Ok(value);
             }
-            // Compaction moved the value between the look-up and the read; the index knows the new place.
+            // Compaction moved the value between the look-up and the read, and the index knows the new place; or the spot
+            // was not enough.
+            found = self.index.get(key, &at).map(Found::Version);
         }
+    }
+
+    /// The value at `spot`, or `None` when it is not there or it takes more to say whether it is.
+    fn fetch_spot(&self, key: &[u8], spot: Spot) -> Result<Option<Bytes>> {
+        let read = self.segments.with(spot.segment, |segment| {
+            self.cache.read_spot(segment, key, spot)
+        });
+        Ok(read.transpose()?.flatten())
     }
 
     /// The value of `version`, or `None` when its segment is gone because compaction moved the record.
@@ -251,5 +264,51 @@ impl Scan {
             (Bound::Included(key), Direction::Reverse) => Some([key, &[0][..]].concat().into()),
             (Bound::Included(key) | Bound::Excluded(key), _) => Some(key[..].into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use super::super::index::fingerprint_of;
+    use super::super::{LogEngine, Options};
+    use crate::file::fault::FaultFs;
+    use crate::{Batch, Durability, Engine, Reader};
+
+    /// Two keys of equal length whose fingerprints are the same.
+    fn twins() -> [Vec<u8>; 2] {
+        let mut seen = HashMap::new();
+        (0u64..)
+            .find_map(|n| {
+                let key = n.to_be_bytes().to_vec();
+                let other = seen.insert(fingerprint_of(&key), key.clone())?;
+                Some([other, key])
+            })
+            .expect("there are more keys than fingerprints")
+    }
+
+    #[test]
+    fn keys_with_the_same_fingerprint_are_told_apart_by_what_the_log_says() {
+        let options = Options {
+            reserve_bytes: 0,
+            background: false,
+            files: std::sync::Arc::new(FaultFs::new()),
+            ..Options::default()
+        };
+        let engine = LogEngine::open(Path::new("/data"), options).unwrap();
+        let [one, other] = twins();
+        engine.put(&one, b"1").unwrap();
+        engine.sync().unwrap();
+        assert_eq!(engine.get(&one).unwrap().unwrap(), "1");
+        assert_eq!(engine.get(&other).unwrap(), None);
+        engine.put(&other, b"2").unwrap();
+        engine.sync().unwrap();
+        assert_eq!(engine.get(&one).unwrap().unwrap(), "1");
+        assert_eq!(engine.get(&other).unwrap().unwrap(), "2");
+        engine.write(Batch::new().delete(one.clone())).unwrap();
+        assert_eq!(engine.get(&one).unwrap(), None);
+        assert_eq!(engine.get(&other).unwrap().unwrap(), "2");
     }
 }

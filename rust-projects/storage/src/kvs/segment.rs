@@ -221,6 +221,13 @@ pub(super) fn value_matches(key: &[u8], bytes: &[u8]) -> bool {
     format::value_check(key, value).to_le_bytes() == *check
 }
 
+/// The value in `bytes`, which are a key, a value and the checksum of both, if they are whole and the key is `key`.
+pub(super) fn record_value<'a>(key: &[u8], bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let (pair, check) = bytes.split_last_chunk::<CHECK_LEN>()?;
+    let value = pair.strip_prefix(key)?;
+    (crc32fast::hash(pair).to_le_bytes() == *check).then_some(value)
+}
+
 /// All segments by id; readers take no lock.
 #[derive(Debug, Default)]
 pub(super) struct SegmentSet {

@@ -23,8 +23,8 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Leaves and mids are left with room for a third more.
-    const LEAF_FILL: usize = LEAF_MAX * 3 / 4;
+    /// Leaves are left with room for a sixth more, mids for a third.
+    const LEAF_FILL: usize = LEAF_MAX * 6 / 7;
     const MID_FILL: usize = MID_MAX * 3 / 4;
     /// Cells left in a leaf, so that not every first write copies one.
     const ROOM: usize = 2;

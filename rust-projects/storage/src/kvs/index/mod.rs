@@ -44,7 +44,7 @@ use arc_swap::ArcSwap;
 pub(super) use self::builder::Builder;
 use self::leaf::{LEAF_MAX, Leaf, fingerprint};
 use self::node::{Mid, Top};
-pub(super) use self::version::{Entry, Positions, Version};
+pub(super) use self::version::{Entry, Found, Positions, Spot, Version};
 pub(super) use self::view::LeafView;
 use crate::Seq;
 
@@ -91,14 +91,33 @@ impl Index {
     pub(super) fn get(&self, key: &[u8], visible_at: impl FnOnce() -> Seq) -> Option<Version> {
         self.with_leaf(key, |leaf| {
             let seq = visible_at();
-            leaf.visible_at(leaf.newest(key, fingerprint(key))?, seq)
+            leaf.visible_at(leaf.newest_record(key, fingerprint(key))?, seq)
+        })
+    }
+
+    /// As [`Index::get`], but where the value stands is enough if nothing in the leaf is newer than `settled`, which
+    /// is asked after the position.
+    pub(super) fn find(
+        &self,
+        key: &[u8],
+        visible_at: impl FnOnce() -> Seq,
+        settled: impl FnOnce() -> Seq,
+    ) -> Option<Found> {
+        let print = fingerprint(key);
+        self.with_leaf(key, |leaf| {
+            let seq = visible_at();
+            if let Some(spot) = leaf.spot(print, seq.min(settled())) {
+                return Some(Found::Spot(spot));
+            }
+            let version = leaf.visible_at(leaf.newest_record(key, print)?, seq)?;
+            Some(Found::Version(version))
         })
     }
 
     /// The entry of `key`.
     pub(super) fn entry(&self, key: &[u8]) -> Option<Entry> {
         self.with_leaf(key, |leaf| {
-            leaf.newest(key, fingerprint(key))
+            leaf.newest_record(key, fingerprint(key))
                 .map(|record| leaf.entry(record))
         })
     }
@@ -154,15 +173,13 @@ impl Index {
 
     /// Gives the version `from` of `key` its new place; whether it is the newest, `None` if there is no such version.
     pub(super) fn relocate(&self, key: &[u8], from: Version, to: Version) -> Option<bool> {
-        self.with_leaf(key, |leaf| {
-            leaf.relocate(leaf.newest(key, fingerprint(key))?, from, to)
-        })
+        self.with_leaf(key, |leaf| leaf.relocate(key, fingerprint(key), from, to))
     }
 
     /// Counts one superseded put record of `key` less; how many are left, and its newest version.
     pub(super) fn forget_stale(&self, key: &[u8]) -> Option<(u32, Version)> {
         self.with_leaf(key, |leaf| {
-            let record = leaf.newest(key, fingerprint(key))?;
+            let record = leaf.newest_record(key, fingerprint(key))?;
             Some((leaf.forget_stale(record), leaf.version(record)))
         })
     }
@@ -236,6 +253,11 @@ impl Index {
             replace(mid.splice(leaf_at, 2, &[child]));
         }
     }
+}
+
+#[cfg(test)]
+pub(super) fn fingerprint_of(key: &[u8]) -> u32 {
+    fingerprint(key)
 }
 
 #[cfg(test)]
@@ -372,6 +394,89 @@ mod tests {
         assert_eq!(seqs, [4, 3]);
         assert_eq!(index.get(b"k", || 4), Some(Version::put(4, 1, 2, 1)));
         assert_eq!(index.entry(b"k").unwrap().stale, 2);
+    }
+
+    /// What a reader finds to whom everything up to `seq` is visible and everything up to `settled` is in its file.
+    fn found(index: &Index, key: &[u8], seq: Seq, settled: Seq) -> Option<Found> {
+        index.find(key, || seq, || settled)
+    }
+
+    #[test]
+    fn a_spot_is_enough_unless_the_leaf_has_something_newer_than_the_reader_may_see() {
+        let index = Index::default();
+        let old = Version::put(3, 1, 40, 5);
+        let spot = Some(Found::Spot(Spot {
+            segment: 1,
+            offset: 40,
+            len: 5,
+        }));
+        index.set(b"k", old, nobody_before(0));
+        assert_eq!(found(&index, b"k", 3, 3), spot);
+        assert_eq!(found(&index, b"k", 2, 2), None);
+        index.set(b"other", Version::put(9, 1, 80, 5), nobody_before(0));
+        for (seq, settled) in [(8, 9), (9, 8)] {
+            let version = Some(Found::Version(old));
+            assert_eq!(found(&index, b"k", seq, settled), version);
+        }
+        assert_eq!(found(&index, b"k", 9, 9), spot);
+        // A tidied leaf and a rebuilt one know it too.
+        index.make_room(b"k", &nobody_before(9));
+        assert_eq!(found(&index, b"k", 8, 8), Some(Found::Version(old)));
+        assert_eq!(found(&index, b"k", 9, 9), spot);
+    }
+
+    #[test]
+    fn a_spot_follows_its_key_through_new_versions_moves_and_removal() {
+        let index = Index::default();
+        let spot = |segment, offset| {
+            Some(Found::Spot(Spot {
+                segment,
+                offset,
+                len: 5,
+            }))
+        };
+        let [old, new] = [(3, 40), (4, 80)].map(|(seq, at)| Version::put(seq, 1, at, 5));
+        for version in [old, new] {
+            index.set(b"k", version, nobody_before(0));
+        }
+        assert_eq!(found(&index, b"k", 9, 9), spot(1, 80));
+        index.relocate(b"k", old, old.moved_to(2, 10));
+        assert_eq!(found(&index, b"k", 9, 9), spot(1, 80));
+        index.relocate(b"k", new, new.moved_to(2, 20));
+        assert_eq!(found(&index, b"k", 9, 9), spot(2, 20));
+        index.remove(b"k", nobody_before(9));
+        assert_eq!(found(&index, b"k", 9, 9), None);
+        index.set(b"k", Version::put(5, 1, 120, 5), nobody_before(0));
+        assert_eq!(found(&index, b"k", 9, 9), spot(1, 120));
+    }
+
+    #[test]
+    fn what_has_no_spot_is_found_by_its_record() {
+        let far = Version::put(1, 1 << 20, 40, 5);
+        let without = [
+            Version::put(1, 1, 40, 1 << 12),
+            Version::tombstone(1, 1, 40),
+            Version::range_tombstone(1, 7),
+            far,
+        ];
+        for version in without {
+            let index = Index::default();
+            index.set(b"k", Version::put(1, 1, 40, 5), nobody_before(0));
+            index.set(b"k", version, nobody_before(0));
+            assert_eq!(found(&index, b"k", 9, 9), Some(Found::Version(version)));
+        }
+        let index = Index::default();
+        let most = Version::put(1, (1 << 20) - 1, u32::MAX, (1 << 12) - 1);
+        index.set(b"k", most, nobody_before(0));
+        let spot = Spot {
+            segment: (1 << 20) - 1,
+            offset: u32::MAX,
+            len: (1 << 12) - 1,
+        };
+        assert_eq!(found(&index, b"k", 9, 9), Some(Found::Spot(spot)));
+        let moved = most.moved_to(1 << 20, 40);
+        index.relocate(b"k", most, moved);
+        assert_eq!(found(&index, b"k", 9, 9), Some(Found::Version(moved)));
     }
 
     #[test]

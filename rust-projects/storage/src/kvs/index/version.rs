@@ -92,6 +92,52 @@ impl Version {
     }
 }
 
+/// Where a short value stands, in one word. It is preceded by its key and followed by its checksum.
+///
+/// ```text
+///   segment: 20 bits | offset of the value: 32 bits | length of the value: 12 bits
+/// ```
+///
+/// Versions that are too long for this, or in a segment with too large a number (after 64 TiB were written), have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+}
+
+impl Spot {
+    const SEGMENT_BITS: u32 = 20;
+    const LEN_BITS: u32 = 12;
+
+    /// The word for `version`; 0 for none. (No value stands at the start of a file.)
+    pub(super) fn word(version: Version) -> u64 {
+        if version.segment >> Self::SEGMENT_BITS != 0 || version.len >> Self::LEN_BITS != 0 {
+            return 0;
+        }
+        u64::from(version.segment) << (64 - Self::SEGMENT_BITS)
+            | u64::from(version.offset) << Self::LEN_BITS
+            | u64::from(version.len)
+    }
+
+    pub(super) fn of_word(word: u64) -> Option<Self> {
+        (word != 0).then_some(Self {
+            segment: (word >> (64 - Self::SEGMENT_BITS)) as u32,
+            offset: (word >> Self::LEN_BITS) as u32,
+            len: word as u32 & ((1 << Self::LEN_BITS) - 1),
+        })
+    }
+}
+
+/// What a point read found in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Where the value of the key stands, or that of another key with the same fingerprint.
+    Spot(Spot),
+    /// The version.
+    Version(Version),
+}
+
 /// What the index knew of a key when it was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {

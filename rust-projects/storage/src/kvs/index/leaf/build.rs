@@ -8,15 +8,17 @@ use bytes::Bytes;
 
 use super::super::version::{Positions, Version};
 use super::{
-    At, INLINE_KEY, LEAF_MAX, LONG, Leaf, Links, POSITION_BITS, RECORD, cell, fingerprint,
-    record_words, stored_key_words, words_of,
+    At, CELLS, Cell, INLINE_KEY, LONG, Leaf, Links, POSITION_BITS, RECORD, Spot, cell_word,
+    fingerprint, probe, record_words, stored_key_words, words_of,
 };
+use crate::Seq;
 
 /// Builds a leaf key by key.
 #[derive(Debug)]
 pub(in crate::kvs::index) struct LeafBuilder {
-    cells: [AtomicU64; LEAF_MAX],
+    cells: [Cell; CELLS],
     count: usize,
+    newest: Seq,
     area: Vec<AtomicU64>,
     long_keys: Vec<Bytes>,
     room_words: usize,
@@ -29,8 +31,9 @@ impl LeafBuilder {
         let usual = words.div_ceil(keys.max(1)) * room;
         let room_words = usual.max(words / 8).max(record_words(INLINE_KEY));
         let mut builder = Self {
-            cells: [const { AtomicU64::new(0) }; LEAF_MAX],
+            cells: [const { Cell::EMPTY }; CELLS],
             count: 0,
+            newest: 0,
             // Place 0 means none.
             area: Vec::with_capacity(1 + words + room_words),
             long_keys: Vec::new(),
@@ -61,12 +64,18 @@ impl LeafBuilder {
         } else {
             self.push_words(words_of(key));
         }
-        self.push_cell(cell(fingerprint(key), record));
+        self.push_cell(fingerprint(key), record, version);
     }
 
-    fn push_cell(&mut self, cell: u64) {
-        *self.cells[self.count].get_mut() = cell;
+    fn push_cell(&mut self, print: u32, record: At, version: Version) {
+        let free = probe(print).find(|&at| *self.cells[at].word.get_mut() == 0);
+        let free = free.expect("there are more cells than keys");
+        self.cells[free] = Cell {
+            word: cell_word(print, record).into(),
+            spot: Spot::word(version).into(),
+        };
         self.count += 1;
+        self.newest = self.newest.max(version.seq);
     }
 
     pub(super) fn push_record(
@@ -88,7 +97,8 @@ impl LeafBuilder {
         let words = stored_key_words(links.key_len);
         let after_key = kept.key_at + words as u32;
         kept.older = (!older.is_empty()).then_some(At(after_key));
-        self.push_words(leaf.version(newest).words(leaf.stale(newest)));
+        let version = leaf.version(newest);
+        self.push_words(version.words(leaf.stale(newest)));
         self.push_words([kept.word()]);
         if links.key_len == LONG {
             self.push_words([self.long_keys.len() as u64]);
@@ -102,7 +112,7 @@ impl LeafBuilder {
             self.push_words(version.words(0));
             self.push_words([kept.word()]);
         }
-        self.push_cell(cell(print, at));
+        self.push_cell(print, at, version);
     }
 
     /// The leaf.
@@ -112,6 +122,7 @@ impl LeafBuilder {
         assert!(words < 1 << POSITION_BITS, "a leaf of {words} words");
         self.area.resize_with(words, AtomicU64::default);
         Leaf {
+            newest: AtomicU64::new(self.newest),
             count: AtomicU32::new(self.count as u32),
             removed: AtomicU32::new(0),
             used: AtomicU32::new(used as u32),

@@ -1,16 +1,25 @@
 //! A leaf: a few dozen keys in no order, changed in place by one writer under the eyes of its readers.
 //!
 //! ```text
-//!   cells   [ print|record  print|record  ...  room ]        one word per key; a count says how many are in use
+//!   cells   [ - | print|record, spot | - | - | print|record, spot | ... ]    a hash table: two words per key
 //!   area    [ - | record key | record key | record | ... room ]   only ever appended to
 //!   record  seq | segment, offset | length, stale | older record, key's place, key's length
 //! ```
 //!
-//! A new key is written to the area and then to a cell, and then the count goes up. A new version of a key is written
-//! to the area, linked to the version before, and then its cell is made to point at it. Each of these is published by
-//! one store of one word, so a reader never waits and never sees half of anything. What compaction moves changes its
-//! place in the record, again one word. Nothing else that a reader can reach ever changes; when cells or area are full,
-//! the leaf is replaced by a tidier one, and who still holds the old one finds there what it held.
+//! A new key is written to the area and then to the first free cell from where its fingerprint points. A new version of
+//! a key is written to the area, linked to the version before, and then its cell is made to point at it. Each of these
+//! is published by one store of one word, so a reader never waits and never sees half of anything. What compaction moves
+//! changes its place in the record, again one word. Nothing else that a reader can reach ever changes; when cells or area
+//! are full, the leaf is replaced by a tidier one, and who still holds the old one finds there what it held.
+//!
+//! # The short way of a point read
+//!
+//! A record is one more place in memory that no cache holds, and most reads want only where the newest value stands. So
+//! the cell says that too, in its [`Spot`], one word beside the other. A cell belongs to one key for as long as the leaf
+//! lives, so whatever spot a reader finds there was that key's newest at some moment, and the two words need not agree.
+//! Whether the reader may see it, [`Leaf::newest`] tells for the whole leaf; whether it is the right key and not another
+//! with the same fingerprint, the key that stands before the value in the log. Where any of this does not hold, the reader
+//! goes by the record.
 
 mod build;
 mod sorted;
@@ -23,13 +32,15 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 pub(super) use self::build::LeafBuilder;
-use super::version::{Entry, Positions, Version};
+use super::version::{Entry, Positions, Spot, Version};
 use crate::Seq;
 
-/// Most keys in a leaf.
-pub(super) const LEAF_MAX: usize = 64;
+/// Cells of a leaf.
+const CELLS: usize = 128;
+/// Most keys in a leaf. The cells that are never used end every search.
+pub(super) const LEAF_MAX: usize = CELLS * 7 / 8;
 /// Keys and versions that a tidied leaf has room for.
-const ROOM: usize = 8;
+const ROOM: usize = 16;
 /// Words of a record.
 const RECORD: usize = 4;
 /// Longest key kept in the area, in bytes; longer ones have an allocation of their own.
@@ -40,17 +51,37 @@ const LONG: u64 = 0xffff;
 /// somebody reads at, so this is more than there can be.
 const POSITION_BITS: u32 = 24;
 
+/// What a leaf says of a key, in one cache line.
+#[derive(Debug)]
+#[repr(align(16))]
+struct Cell {
+    /// The fingerprint of the key and the place of its newest record, 0 after the key was removed. A cell that was never
+    /// used is 0 as a whole.
+    word: AtomicU64,
+    /// The [`Spot`] of its newest version, 0 if it has none.
+    spot: AtomicU64,
+}
+
+impl Cell {
+    const EMPTY: Self = Self {
+        word: AtomicU64::new(0),
+        spot: AtomicU64::new(0),
+    };
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Leaf {
-    /// Cells in use.
+    /// No version here is newer.
+    newest: AtomicU64,
+    /// Cells in use; the writer's.
     count: AtomicU32,
     /// Cells whose key was removed; the writer's.
     removed: AtomicU32,
     /// Words of the area in use; the writer's.
     used: AtomicU32,
     /// Here, not behind a pointer: a search that knows the leaf goes on to its cells at once.
-    cells: [AtomicU64; LEAF_MAX],
+    cells: [Cell; CELLS],
     area: Box<[AtomicU64]>,
     long_keys: ArcSwapOption<Vec<Bytes>>,
 }
@@ -63,9 +94,15 @@ pub(super) struct Full;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct At(u32);
 
-/// The word of a cell: the fingerprint of the key and the place of its newest record, 0 for none.
-fn cell(print: u32, record: At) -> u64 {
+/// The first word of a cell.
+fn cell_word(print: u32, record: At) -> u64 {
     u64::from(print) << 32 | u64::from(record.0)
+}
+
+/// The cells in which a key with fingerprint `print` may be, in the order in which they are tried.
+fn probe(print: u32) -> impl Iterator<Item = usize> {
+    let start = print as usize;
+    (start..start + CELLS).map(|at| at % CELLS)
 }
 
 /// The bytes of a key as words that compare as the bytes do, the last one filled with zeros.
@@ -95,7 +132,8 @@ pub(super) fn fingerprint(key: &[u8]) -> u32 {
         let ends = [&key[..INLINE_KEY / 2], &key[key.len() - INLINE_KEY / 2..]];
         hash = ends.into_iter().flat_map(words_of).fold(hash, fold);
     }
-    hash as u32
+    // Never 0: that is a cell without a key.
+    hash as u32 | 1 << 31
 }
 
 /// The last word of a record.
@@ -127,7 +165,7 @@ impl Links {
 impl Leaf {
     /// Keys in the leaf.
     pub(super) fn len(&self) -> usize {
-        (self.count.load(Ordering::Acquire) - self.removed.load(Ordering::Relaxed)) as usize
+        (self.count.load(Ordering::Relaxed) - self.removed.load(Ordering::Relaxed)) as usize
     }
 
     fn word(&self, at: u32) -> u64 {
@@ -140,19 +178,39 @@ impl Leaf {
 
     /// The cell and the newest record of `key`, whose fingerprint is `print`.
     fn find(&self, key: &[u8], print: u32) -> Option<(usize, At)> {
-        let count = self.count.load(Ordering::Acquire) as usize;
-        for (at, cell) in self.cells[..count].iter().enumerate() {
-            let cell = cell.load(Ordering::Acquire);
-            let record = At(cell as u32);
-            if (cell >> 32) as u32 == print && record.0 != 0 && self.has_key(record, key) {
+        for at in probe(print) {
+            let word = self.cells[at].word.load(Ordering::Acquire);
+            let record = At(word as u32);
+            if word == 0 {
+                return None;
+            }
+            if (word >> 32) as u32 == print && record.0 != 0 && self.has_key(record, key) {
                 return Some((at, record));
             }
         }
         None
     }
 
+    /// Where the newest value of a key with this fingerprint stands, if all versions here are at or before `seq` and
+    /// the key has such a spot. The key may be another.
+    pub(super) fn spot(&self, print: u32, seq: Seq) -> Option<Spot> {
+        for at in probe(print) {
+            let cell = &self.cells[at];
+            let word = cell.word.load(Ordering::Acquire);
+            if (word >> 32) as u32 == print && word as u32 != 0 {
+                let spot = Spot::of_word(cell.spot.load(Ordering::Acquire))?;
+                // After the spot: whoever changed it raised this before.
+                return (self.newest.load(Ordering::Acquire) <= seq).then_some(spot);
+            }
+            if word == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
     /// The newest record of `key`.
-    pub(super) fn newest(&self, key: &[u8], print: u32) -> Option<At> {
+    pub(super) fn newest_record(&self, key: &[u8], print: u32) -> Option<At> {
         self.find(key, print).map(|(_, record)| record)
     }
 
@@ -277,13 +335,13 @@ impl Leaf {
         };
         let record = self.append(RECORD)?;
         self.write(record, version, stale, Links { older, ..links });
-        self.cells[at].store(cell(print, record), Ordering::Release);
+        self.publish(at, print, record, version);
         Ok(Some(before))
     }
 
     fn insert(&self, key: &[u8], print: u32, version: Version) -> Result<(), Full> {
         let count = self.count.load(Ordering::Relaxed);
-        if count as usize == self.cells.len() {
+        if count as usize == LEAF_MAX {
             return Err(Full);
         }
         let record = self.append(record_words(key.len()))?;
@@ -310,9 +368,23 @@ impl Leaf {
             key_len,
         };
         self.write(record, version, 0, links);
-        self.cells[count as usize].store(cell(print, record), Ordering::Relaxed);
-        self.count.store(count + 1, Ordering::Release);
+        let free = probe(print).find(|&at| self.cells[at].word.load(Ordering::Relaxed) == 0);
+        let free = free.expect("there are more cells than keys");
+        self.publish(free, print, record, version);
+        self.count.store(count + 1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Shows `record`, which is complete, as the newest of its key.
+    fn publish(&self, at: usize, print: u32, record: At, version: Version) {
+        // In this order: see [`Leaf::spot`].
+        self.newest.fetch_max(version.seq, Ordering::Release);
+        self.cells[at]
+            .spot
+            .store(Spot::word(version), Ordering::Release);
+        self.cells[at]
+            .word
+            .store(cell_word(print, record), Ordering::Release);
     }
 
     fn append(&self, words: usize) -> Result<At, Full> {
@@ -332,12 +404,22 @@ impl Leaf {
     }
 
     /// Gives the version `from` of a key its new place; whether it is the newest, `None` if there is no such version.
-    pub(super) fn relocate(&self, newest: At, from: Version, to: Version) -> Option<bool> {
+    pub(super) fn relocate(
+        &self,
+        key: &[u8],
+        print: u32,
+        from: Version,
+        to: Version,
+    ) -> Option<bool> {
+        let (at, newest) = self.find(key, print)?;
         let record = self
             .chain(newest)
             .find(|&record| self.version(record) == from)?;
         let [_, place, _] = to.words(0);
         self.area[record.0 as usize + 1].store(place, Ordering::Release);
+        if record == newest {
+            self.cells[at].spot.store(Spot::word(to), Ordering::Release);
+        }
         Some(record == newest)
     }
 
@@ -354,7 +436,10 @@ impl Leaf {
         let Some((at, _)) = self.find(key, print) else {
             return false;
         };
-        self.cells[at].store(cell(print, At(0)), Ordering::Release);
+        self.cells[at].spot.store(0, Ordering::Release);
+        self.cells[at]
+            .word
+            .store(cell_word(print, At(0)), Ordering::Release);
         self.removed.fetch_add(1, Ordering::Relaxed);
         true
     }

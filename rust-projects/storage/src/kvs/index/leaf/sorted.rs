@@ -17,17 +17,15 @@ impl Leaf {
     pub(in crate::kvs::index) fn sorted(&self) -> Sorted<'_> {
         let mut keyed = [(0, 0, At(0)); LEAF_MAX];
         let mut len = 0;
-        let count = self.count.load(Ordering::Acquire) as usize;
-        for cell in &self.cells[..count] {
-            let cell = cell.load(Ordering::Acquire);
-            let record = At(cell as u32);
+        for cell in &self.cells {
+            let word = cell.word.load(Ordering::Acquire);
+            let record = At(word as u32);
             if record.0 != 0 {
-                keyed[len] = (self.key_head(record), (cell >> 32) as u32, record);
+                keyed[len] = (self.key_head(record), (word >> 32) as u32, record);
                 len += 1;
             }
         }
-        // Nearly in order already: a tidied leaf is, and few keys were added since.
-        keyed[..len].sort_by(|(head, _, record), (other, _, other_record)| {
+        keyed[..len].sort_unstable_by(|(head, _, record), (other, _, other_record)| {
             head.cmp(other)
                 .then_with(|| self.compare_keys(*record, *other_record))
         });
