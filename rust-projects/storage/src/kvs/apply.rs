@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::format::{CHECK_LEN, Change, FRAME_LEN, FrameKind, FrameWriter, Record};
-use super::index::Version;
+use super::index::{Version, WARM};
 use super::pending::{Pending, PendingFrame};
 use super::read::{Scan, Step};
 use super::shared::{RangeDeletion, Shared, Writer, put_len, tombstone_len};
@@ -133,6 +133,11 @@ impl ApplyStep<'_> {
             if ranges && removed_later(&ops[at + 1..], op) {
                 continue;
             }
+            if at % WARM == 0
+                && let Some(ahead) = ops[at..].first_chunk::<WARM>()
+            {
+                self.shared.index.warm(&ahead.each_ref().map(op_key));
+            }
             match op {
                 Op::Put { key, value } => self.put(key, value),
                 Op::Delete { key } => self.delete(key),
@@ -214,6 +219,14 @@ impl ApplyStep<'_> {
             (true, false) => keys.fetch_sub(1, Ordering::Relaxed),
             _ => 0,
         };
+    }
+}
+
+/// The key that a change looks for first.
+fn op_key(op: &Op) -> &[u8] {
+    match op {
+        Op::Put { key, .. } | Op::Delete { key } => key,
+        Op::DeleteRange { .. } => &[],
     }
 }
 

@@ -31,7 +31,7 @@ impl LeafBuilder {
         let usual = words.div_ceil(keys.max(1)) * room;
         let room_words = usual.max(words / 8).max(record_words(INLINE_KEY));
         let mut builder = Self {
-            cells: [const { Cell::EMPTY }; CELLS],
+            cells: std::array::from_fn(|_| Cell::default()),
             count: 0,
             newest: 0,
             // Place 0 means none.

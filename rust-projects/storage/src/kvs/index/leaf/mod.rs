@@ -39,8 +39,8 @@ use crate::Seq;
 const CELLS: usize = 128;
 /// Most keys in a leaf. The cells that are never used end every search.
 pub(super) const LEAF_MAX: usize = CELLS * 7 / 8;
-/// Keys and versions that a tidied leaf has room for.
-const ROOM: usize = 16;
+/// Keys and versions that a tidied leaf has room for: one of half the keys is tidied once before it is halved again.
+const ROOM: usize = LEAF_MAX / 4;
 /// Words of a record.
 const RECORD: usize = 4;
 /// Longest key kept in the area, in bytes; longer ones have an allocation of their own.
@@ -52,7 +52,7 @@ const LONG: u64 = 0xffff;
 const POSITION_BITS: u32 = 24;
 
 /// What a leaf says of a key, in one cache line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(16))]
 struct Cell {
     /// The fingerprint of the key and the place of its newest record, 0 after the key was removed. A cell that was never
@@ -60,13 +60,6 @@ struct Cell {
     word: AtomicU64,
     /// The [`Spot`] of its newest version, 0 if it has none.
     spot: AtomicU64,
-}
-
-impl Cell {
-    const EMPTY: Self = Self {
-        word: AtomicU64::new(0),
-        spot: AtomicU64::new(0),
-    };
 }
 
 /// See the module's documentation.
@@ -207,6 +200,19 @@ impl Leaf {
             }
         }
         None
+    }
+
+    /// Brings the first cell for `print` near the processor, and what says where the room of the area is.
+    pub(super) fn warm_cell(&self, print: u32) {
+        let cell = &self.cells[print as usize % CELLS];
+        std::hint::black_box(cell.word.load(Ordering::Relaxed));
+        std::hint::black_box(self.used.load(Ordering::Relaxed));
+    }
+
+    /// Brings the room at the end of the area near the processor.
+    pub(super) fn warm_room(&self) {
+        let used = self.used.load(Ordering::Relaxed) as usize;
+        std::hint::black_box(self.area.get(used).map(|word| word.load(Ordering::Relaxed)));
     }
 
     /// The newest record of `key`.

@@ -1,43 +1,55 @@
-//! A leaf's keys in order: for scans, and for the tidy leaf or the two that replace a full one.
+//! A leaf's keys, in order where that matters: for scans, and for the tidy leaf or the two that replace a full one.
 
 use std::sync::atomic::Ordering;
 
 use super::super::version::Positions;
 use super::{At, LEAF_MAX, LONG, Leaf, LeafBuilder, RECORD, ROOM, stored_key_words, words_of};
 
-/// The keys of a leaf in order.
+/// The keys of a leaf.
 #[derive(Debug)]
-pub(in crate::kvs::index) struct Sorted<'a> {
+pub(in crate::kvs::index) struct Listed<'a> {
     leaf: &'a Leaf,
     records: [(At, u32); LEAF_MAX],
     len: usize,
 }
 
 impl Leaf {
-    pub(in crate::kvs::index) fn sorted(&self) -> Sorted<'_> {
-        let mut keyed = [(0, 0, At(0)); LEAF_MAX];
+    /// The keys in no order, which is enough for a leaf that replaces this one alone.
+    pub(in crate::kvs::index) fn listed(&self) -> Listed<'_> {
+        let mut records = [(At(0), 0); LEAF_MAX];
         let mut len = 0;
         for cell in &self.cells {
             let word = cell.word.load(Ordering::Acquire);
             let record = At(word as u32);
             if record.0 != 0 {
-                keyed[len] = (self.key_head(record), (word >> 32) as u32, record);
+                records[len] = (record, (word >> 32) as u32);
                 len += 1;
             }
         }
-        keyed[..len].sort_unstable_by(|(head, _, record), (other, _, other_record)| {
-            head.cmp(other)
-                .then_with(|| self.compare_keys(*record, *other_record))
-        });
-        let mut records = [(At(0), 0); LEAF_MAX];
-        for (to, (_, print, record)) in records.iter_mut().zip(&keyed[..len]) {
-            *to = (*record, *print);
-        }
-        Sorted {
+        Listed {
             leaf: self,
             records,
             len,
         }
+    }
+
+    /// The keys in order.
+    pub(in crate::kvs::index) fn sorted(&self) -> Listed<'_> {
+        let mut listed = self.listed();
+        let records = &mut listed.records[..listed.len];
+        let mut keyed = [(0, At(0), 0); LEAF_MAX];
+        let keyed = &mut keyed[..records.len()];
+        for (keyed, &(record, print)) in keyed.iter_mut().zip(&*records) {
+            *keyed = (self.key_head(record), record, print);
+        }
+        keyed.sort_unstable_by(|(head, record, _), (other, other_record, _)| {
+            head.cmp(other)
+                .then_with(|| self.compare_keys(*record, *other_record))
+        });
+        for (to, &(_, record, print)) in records.iter_mut().zip(&*keyed) {
+            *to = (record, print);
+        }
+        listed
     }
 
     /// The first bytes of a key, as a number that compares as they do.
@@ -51,7 +63,7 @@ impl Leaf {
     }
 }
 
-impl Sorted<'_> {
+impl Listed<'_> {
     pub(in crate::kvs::index) fn len(&self) -> usize {
         self.len
     }
