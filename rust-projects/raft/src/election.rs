@@ -45,7 +45,6 @@ impl Core {
         self.set_hard_state(HardState {
             term: self.hard_state.term + 1,
             voted_for: Some(self.config.id),
-            ..self.hard_state
         });
         self.leader = None;
         self.fail_asked();
@@ -156,7 +155,6 @@ impl Core {
             self.set_hard_state(HardState {
                 term,
                 voted_for: None,
-                ..self.hard_state
             });
         }
         if let Part::Leader(led) = std::mem::replace(&mut self.part, Part::Follower) {

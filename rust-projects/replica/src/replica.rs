@@ -90,7 +90,7 @@ impl Replica {
     pub fn open(
         settings: Settings,
         engine: Arc<dyn StateEngine>,
-        mut log: Recovered,
+        log: Recovered,
         boot: u64,
         now: Now,
         seed: u64,
@@ -103,26 +103,19 @@ impl Replica {
                 applied: applied.index,
             });
         }
-        let holds =
-            |id: LogId| log.compacted == id || log.entries.iter().any(|entry| entry.id == id);
-        let mut anew = None;
-        if !holds(applied) {
-            log.compacted = applied;
-            log.configuration = machine.configuration().clone();
-            log.entries.clear();
-            anew = Some(SnapshotMeta {
-                id: 0,
-                last: applied,
-                configuration: log.configuration.clone(),
-            });
-        }
-        let start = raft::Start {
+        let mut start = raft::Start {
             hard_state: log.hard_state,
             compacted: log.compacted,
             configuration: log.configuration,
             entries: log.entries,
             applied: applied.index,
         };
+        let anew = start.reconcile(applied, machine.configuration());
+        let anew = anew.then(|| SnapshotMeta {
+            id: 0,
+            last: applied,
+            configuration: machine.configuration().clone(),
+        });
         let replica = Self {
             core: Core::new(settings.raft.clone(), start, now.time, seed),
             requests: Requests::default(),

@@ -140,29 +140,3 @@ fn a_server_that_lacks_a_committed_entry_cannot_be_elected() {
     }
     assert_eq!(cluster.commands(3), ["a"]);
 }
-
-/// What it forgot may be what a majority relied on: a server whose disk lost something neither votes nor stands.
-#[test]
-fn a_server_that_forgot_neither_votes_nor_stands() {
-    let mut cluster = Cluster::new([1, 2, 3]);
-    cluster.server(3).disk.hard_state.forgot = true;
-    cluster.crash(3);
-    assert_eq!(cluster.core(3).deadline(), None);
-    cluster.input(3, Input::Campaign);
-    assert_eq!(cluster.role(3), Role::Follower);
-    let last = LogId::new(9, 9);
-    cluster.tell(1, 3, 1, Message::PreVote { last });
-    for forced in [false, true] {
-        cluster.tell(1, 3, 1, Message::Vote { last, forced });
-    }
-    cluster.tell(1, 3, 1, Message::TimeoutNow);
-    cluster.persist(3);
-    let refused = Message::VoteReply { granted: false };
-    let said = [
-        Message::PreVoteReply { granted: false },
-        refused.clone(),
-        refused,
-    ];
-    assert_eq!(cluster.said(3), said);
-    assert!(cluster.core(3).hard_state().forgot, "in every later term");
-}

@@ -194,7 +194,6 @@ fn a_follower_that_refuses_what_it_acknowledged_is_not_asked_again_at_once() {
     cluster.propose(1, "a").unwrap();
     cluster.settle();
     let disk = &mut cluster.server(3).disk;
-    disk.hard_state.forgot = true;
     disk.entries.clear();
     let disk = disk.clone();
     cluster.servers.remove(&3);

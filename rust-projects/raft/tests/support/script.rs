@@ -21,7 +21,7 @@
 //! | `propose 1 a b`, `read 1 ID`, `transfer 1 2` | as they say |
 //! | `change 1 2 3 + 4` | asks server 1 for voters 2 and 3, and learner 4 |
 //! | `snapshot 1`, `compact 1 INDEX` | takes a snapshot of what is applied; forgets the log up to there |
-//! | `crash 1`, `forget 1` | starts again from its disk; with a disk known to have lost something |
+//! | `crash 1` | starts again from its disk |
 //! | `show [1 2]` | draws the logs |
 
 use std::collections::BTreeSet;
@@ -121,11 +121,6 @@ fn run_on(cluster: &mut Cluster, verb: &str, id: NodeId, rest: &[&str]) -> Optio
             Input::Tick
         }
         ("crash", []) => {
-            cluster.crash(id);
-            return Some(());
-        }
-        ("forget", []) => {
-            cluster.server(id).disk.hard_state.forgot = true;
             cluster.crash(id);
             return Some(());
         }
