@@ -1,6 +1,5 @@
 //! Messages between nodes, to and from protobuf.
 
-use bytes::Bytes;
 use proto::peer as pb;
 use raft::{
     Appended, Configuration, Entry, Envelope, LogId, Message, NodeId, Payload, Refused,
@@ -282,7 +281,7 @@ fn decode_entry(entry: pb::Entry) -> Result<Entry> {
         id: required(entry.id)?,
         payload: match entry.payload.ok_or(Incomplete("payload"))? {
             pb::entry::Payload::Noop(_) => Payload::Noop,
-            pb::entry::Payload::Command(command) => Payload::Command(Bytes::from(command)),
+            pb::entry::Payload::Command(command) => Payload::Command(command),
             pb::entry::Payload::Configuration(configuration) => {
                 Payload::Configuration(decode_configuration(configuration))
             }
@@ -310,6 +309,8 @@ fn decode_configuration(configuration: pb::Configuration) -> Configuration {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn round_trip(message: Message) {

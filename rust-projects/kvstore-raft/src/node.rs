@@ -212,7 +212,7 @@ impl Node {
                 Input::Peer(from, message) => self.step(Event::Peer(from, message))?,
                 Input::Snapshot(envelope, data) => self.step(Event::Snapshot(envelope, data))?,
                 Input::SnapshotSent(to, delivered) => {
-                    self.step(Event::SnapshotSent { to, delivered })?
+                    self.step(Event::SnapshotSent { to, delivered })?;
                 }
                 Input::Flushed(flushed) => self.step(Event::Flushed(flushed?))?,
                 Input::Status(answer) => {

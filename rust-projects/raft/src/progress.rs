@@ -357,7 +357,7 @@ mod tests {
                     self.progress.matched(index, &self.log);
                 }
                 Reply::Conflict(previous, hint) => {
-                    self.progress.conflict(previous, hint, &self.log)
+                    self.progress.conflict(previous, hint, &self.log);
                 }
             }
         }
@@ -380,7 +380,7 @@ mod tests {
                     self.deliver(&message);
                 }
                 Step::Answer(at) if !self.replies.is_empty() => {
-                    self.answer(at.index(self.replies.len()))
+                    self.answer(at.index(self.replies.len()));
                 }
                 Step::Deliver(_) | Step::Answer(_) => {}
                 Step::Heartbeat => self.progress.resume(&FLOW),

@@ -225,10 +225,10 @@ mod tests {
         assert_eq!(choose(Some(EngineKind::Sled)).unwrap(), EngineKind::Sled);
         files.create_dir_all(dir).unwrap();
         let sled = Identity {
-            engine: EngineKind::Sled,
+            owner: Owner::Engine(EngineKind::Sled),
             format: 1,
         };
-        sled.record(&files, dir).unwrap();
+        sled.claim(&files, dir).unwrap();
         for fits in [None, Some(EngineKind::Sled)] {
             assert_eq!(choose(fits).unwrap(), EngineKind::Sled);
         }
