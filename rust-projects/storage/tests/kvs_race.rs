@@ -187,6 +187,61 @@ fn compaction_loses_no_write_and_brings_nothing_back_under_readers_writers_and_s
     check(&engine, "after more compaction");
 }
 
+/// Compaction is held between copying and publishing; what is written meanwhile must win.
+#[test]
+fn a_write_between_the_copy_and_its_publication_is_not_replaced_by_the_copy() {
+    let disk = FaultFs::new();
+    let open = || {
+        let options = Options {
+            background: false,
+            files: Arc::new(disk.clone()),
+            ..options()
+        };
+        LogEngine::open(Path::new("/data"), options).unwrap()
+    };
+    let engine = open();
+    for round in 1..=5 {
+        let mut batch = Batch::new();
+        for at in 0..100 {
+            batch.put(key(0, at), value(100 + round));
+        }
+        engine.write(&batch).unwrap();
+    }
+    // Nothing is left to sync but what compaction writes.
+    engine.sync().unwrap();
+    disk.hold_syncs();
+    let is_copy = |operation: &Operation| {
+        matches!(operation, Operation::Write { path, offset, .. }
+            if *offset > 0 && path.extension().is_some_and(|e| e == "segment-new"))
+    };
+    let before = disk.count(is_copy);
+    thread::scope(|scope| {
+        let compaction = scope.spawn(|| engine.maintain().unwrap());
+        while disk.count(is_copy) == before && !compaction.is_finished() {
+            thread::yield_now();
+        }
+        for at in 0..100 {
+            match at % 2 {
+                0 => engine.put(&key(0, at), &value(7)).unwrap(),
+                _ => engine.write(Batch::new().delete(key(0, at))).unwrap(),
+            }
+        }
+        disk.release_syncs();
+        compaction.join().unwrap();
+    });
+    assert!(engine.stats().compacted_segments > 0);
+    let check = |engine: &LogEngine, what: &str| {
+        for at in 0..100 {
+            let found = engine.get(&key(0, at)).unwrap();
+            let expected = (at % 2 == 0).then(|| value(7));
+            assert_eq!(found, expected, "{what}: key {at}");
+        }
+    };
+    check(&engine, "after compaction");
+    engine.close().unwrap();
+    check(&open(), "after a restart");
+}
+
 #[test]
 fn a_close_beside_writers_keeps_what_it_acknowledged_and_leaves_a_log_that_opens() {
     for round in 0..200 {
