@@ -207,7 +207,8 @@ fn a_write_between_the_copy_and_its_publication_is_not_replaced_by_the_copy() {
         }
         engine.write(&batch).unwrap();
     }
-    // Nothing is left to sync but what compaction writes.
+    // The next segment has room for what follows, and nothing is left to sync but what compaction writes.
+    engine.put(b"filler", &[0; 4 << 10]).unwrap();
     engine.sync().unwrap();
     disk.hold_syncs();
     let is_copy = |operation: &Operation| {
@@ -220,12 +221,14 @@ fn a_write_between_the_copy_and_its_publication_is_not_replaced_by_the_copy() {
         while disk.count(is_copy) == before && !compaction.is_finished() {
             thread::yield_now();
         }
+        let mut batch = Batch::new();
         for at in 0..100 {
             match at % 2 {
-                0 => engine.put(&key(0, at), &value(7)).unwrap(),
-                _ => engine.write(Batch::new().delete(key(0, at))).unwrap(),
-            }
+                0 => batch.put(key(0, at), value(7)),
+                _ => batch.delete(key(0, at)),
+            };
         }
+        engine.write(&batch).unwrap();
         disk.release_syncs();
         compaction.join().unwrap();
     });
