@@ -12,6 +12,7 @@ mod metadata;
 mod names;
 mod planted;
 mod run;
+mod sim;
 mod sizes;
 mod tidy;
 
@@ -49,6 +50,8 @@ enum Verb {
     Planted(planted::Arguments),
     /// Measure engine and server against their peers and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Run seeds of the Raft simulation, on all cores
+    Sim(sim::Arguments),
     /// One measurement in a process of its own, started by `bench`
     #[command(hide = true)]
     BenchChild {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(),
         Verb::Planted(arguments) => planted::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments).map_err(Error::from),
+        Verb::Sim(arguments) => sim::run(&arguments),
         Verb::BenchChild { order } => bench::run_child(&order).map_err(Error::from),
     };
     match outcome {

@@ -32,6 +32,9 @@ pub(crate) enum Error {
         program: String,
         source: serde_json::Error,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     /// A measurement failed.
     #[error(transparent)]
     Bench(#[from] crate::bench::Error),

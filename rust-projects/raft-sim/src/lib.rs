@@ -49,6 +49,7 @@ mod node;
 mod queue;
 mod random;
 mod run;
+mod shrink;
 mod trace;
 mod transport;
 
@@ -62,4 +63,5 @@ pub use network::Network;
 pub use node::{CrashPoint, DiskSpeed, Stop};
 pub use random::Random;
 pub use run::{Options, Outcome, run};
+pub use shrink::shrink;
 pub use trace::{Line, Trace};

@@ -1,6 +1,7 @@
 //! One run: a seed, its cluster, its clients and faults, and at the end the proof that everything works again.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -44,6 +45,22 @@ impl Options {
             without: BTreeSet::new(),
             record: false,
         }
+    }
+}
+
+/// The command that runs it again.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, events, .. } = self;
+        write!(
+            f,
+            "cargo xtask sim --start {seed} --seeds 1 --events {events}"
+        )?;
+        for (position, fault) in self.without.iter().enumerate() {
+            let before = if position == 0 { " --without " } else { "," };
+            write!(f, "{before}{fault}")?;
+        }
+        Ok(())
     }
 }
 

@@ -5,10 +5,9 @@ use raft_sim::{Options, run};
 #[test]
 fn some_seeds_hold_every_invariant() {
     let failed = (0..30).filter_map(|seed| {
-        let violation = run(&Options::new(seed, 3000)).violation?;
-        Some(format!(
-            "{violation}: cargo xtask sim --start {seed} --seeds 1 --events 3000"
-        ))
+        let options = Options::new(seed, 3000);
+        let violation = run(&options).violation?;
+        Some(format!("{violation}: {options}"))
     });
     assert_eq!(failed.collect::<Vec<_>>(), Vec::<String>::new());
 }
