@@ -238,7 +238,7 @@ impl Clients {
                 if let Answer::Replies(_) = answer {
                     count_served(*node, &waiting, cluster);
                 }
-                self.answered(waiting, answer, cluster.now())
+                self.answered(&waiting, answer, cluster.now())
             }
         }
     }
@@ -251,10 +251,10 @@ impl Clients {
             .collect();
         orphaned
             .into_iter()
-            .try_for_each(|(_, waiting)| self.answered(waiting, &Answer::Unknown, cluster.now()))
+            .try_for_each(|(_, waiting)| self.answered(&waiting, &Answer::Unknown, cluster.now()))
     }
 
-    fn answered(&mut self, waiting: Waiting, answer: &Answer, now: Time) -> Stepped {
+    fn answered(&mut self, waiting: &Waiting, answer: &Answer, now: Time) -> Stepped {
         let think = self.random.micros(0, self.think_us);
         if !self.retired {
             self.next[waiting.client] = Some(now + think);

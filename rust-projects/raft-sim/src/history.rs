@@ -11,7 +11,7 @@ pub(crate) const MAX_OPERATIONS: usize = 48;
 
 /// What an operation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// Set to this value, which nobody else writes.
     Set(i64),
     /// Add one; gives the sum.
@@ -22,7 +22,7 @@ pub enum Operation {
 
 /// One operation of a client.
 #[derive(Clone, Copy, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// What it asked for.
     pub operation: Operation,
     /// When; moments are numbered in their order.
@@ -34,7 +34,7 @@ pub struct Call {
 
 /// What a search says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// There is an order that explains everything.
     Linearizable,
     /// There is none.
@@ -56,7 +56,7 @@ impl Operation {
 
 /// Searches an order for these calls, at most [`MAX_OPERATIONS`], on a key that holds nothing, and looks at no more than so many states.
 #[must_use]
-pub fn search(calls: &[Call], max_states: usize) -> Verdict {
+pub(crate) fn search(calls: &[Call], max_states: usize) -> Verdict {
     if calls.len() > 64 {
         return Verdict::Inconclusive;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use raft::{Configuration, NodeId, Time, WriteNumber};
+use raft::{Configuration, Time, WriteNumber};
 use replica::{Event, Now, Replica, Settings};
 
 use crate::clock::Clock;
@@ -61,7 +61,6 @@ pub(crate) struct Running {
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) id: NodeId,
     pub(crate) settings: Settings,
     pub(crate) running: Option<Running>,
     pub(crate) engine: Arc<SimEngine>,
@@ -86,7 +85,6 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(settings: Settings, disk: Box<dyn LogDisk>) -> Self {
         Self {
-            id: settings.raft.id,
             settings,
             running: None,
             engine: Arc::default(),

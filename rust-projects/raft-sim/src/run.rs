@@ -89,7 +89,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run(options: &Options) -> Outcome {
     let mut run = Run::new(options);
-    let ended = catch_unwind(AssertUnwindSafe(|| run.to_the_end()));
+    let ended = catch_unwind(AssertUnwindSafe(|| run.play_to_the_end()));
     let violation = match ended {
         Ok(ended) => ended.err(),
         Err(panic) => Some(Violation {
@@ -142,7 +142,7 @@ impl Run {
         }
     }
 
-    fn to_the_end(&mut self) -> Stepped {
+    fn play_to_the_end(&mut self) -> Stepped {
         self.cluster.start_all()?;
         while self.cluster.steps() < self.events {
             self.advance()?;

@@ -36,13 +36,13 @@ impl Cluster {
             },
             message => Parcel::Message(message),
         };
-        self.dispatch(from, to, parcel);
+        self.dispatch(from, to, &parcel);
     }
 
-    fn dispatch(&mut self, from: NodeId, to: NodeId, parcel: Parcel) {
+    fn dispatch(&mut self, from: NodeId, to: NodeId, parcel: &Parcel) {
         if self.network.is_blocked(from, to) {
             self.counters.add(Sometimes::MessageBlocked);
-            self.lose(from, to, &parcel);
+            self.lose(from, to, parcel);
             return;
         }
         let (arrivals, last_is_old) = self.network.arrivals(&mut self.random);
@@ -50,7 +50,7 @@ impl Cluster {
         match soon {
             0 => {
                 self.counters.add(Sometimes::MessageLost);
-                self.lose(from, to, &parcel);
+                self.lose(from, to, parcel);
             }
             1 => {}
             _ => self.counters.add(Sometimes::MessageDuplicated),

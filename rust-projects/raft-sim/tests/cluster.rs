@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(5);
 
 fn started(servers: u64, seed: u64) -> Cluster {
     let mut cluster = Cluster::new(&Setup::new(servers, seed));
-    cluster.start_all().unwrap();
+    assert_eq!(cluster.start_all(), Ok(()));
     let elected = cluster.run_until(LONG, |cluster| cluster.leader().is_some());
     assert_eq!(elected, Ok(true));
     cluster

@@ -14,7 +14,7 @@ struct Counter {
 
 /// See the module's page.
 #[derive(Debug, Default)]
-pub struct ExactlyOnce {
+pub(crate) struct ExactlyOnce {
     counters: BTreeMap<String, Counter>,
 }
 
@@ -23,7 +23,7 @@ impl ExactlyOnce {
     ///
     /// # Errors
     /// Another was acknowledged with the same.
-    pub fn incremented(&mut self, counter: &str, value: i64) -> Checked {
+    pub(crate) fn incremented(&mut self, counter: &str, value: i64) -> Checked {
         let known = self.counters.entry(counter.to_owned()).or_default();
         if !known.given.insert(value) {
             return broken(
@@ -35,7 +35,7 @@ impl ExactlyOnce {
     }
 
     /// The outcome of an increment is not known.
-    pub fn unknown(&mut self, counter: &str) {
+    pub(crate) fn unknown(&mut self, counter: &str) {
         let known = self.counters.entry(counter.to_owned()).or_default();
         known.unknown += 1;
     }
@@ -44,7 +44,7 @@ impl ExactlyOnce {
     ///
     /// # Errors
     /// It holds too little or too much.
-    pub fn ended(&self, counter: &str, value: i64) -> Checked {
+    pub(crate) fn ended(&self, counter: &str, value: i64) -> Checked {
         let (given, unknown) = self.counters.get(counter).map_or((0, 0), |counter| {
             (counter.given.len() as i64, counter.unknown)
         });

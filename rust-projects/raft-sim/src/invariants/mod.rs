@@ -14,8 +14,8 @@ use replica::{Actions, Replica};
 
 use crate::counters::Counters;
 
-pub use exactly_once::ExactlyOnce;
-pub use monotonic_reads::MonotonicReads;
+pub(crate) use exactly_once::ExactlyOnce;
+pub(crate) use monotonic_reads::MonotonicReads;
 
 /// An invariant does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use super::{Checked, broken};
 
 /// See the module's page.
 #[derive(Debug, Default)]
-pub struct MonotonicReads {
+pub(crate) struct MonotonicReads {
     /// By counter: the greatest value that anybody was told.
     told: BTreeMap<String, i64>,
 }
@@ -15,7 +15,7 @@ pub struct MonotonicReads {
 impl MonotonicReads {
     /// A request that will see the counter begins: what it must see at least.
     #[must_use]
-    pub fn begin(&self, counter: &str) -> i64 {
+    pub(crate) fn begin(&self, counter: &str) -> i64 {
         self.told.get(counter).copied().unwrap_or(0)
     }
 
@@ -23,7 +23,7 @@ impl MonotonicReads {
     ///
     /// # Errors
     /// It saw less than it had to.
-    pub fn end(&mut self, counter: &str, at_least: i64, value: i64) -> Checked {
+    pub(crate) fn end(&mut self, counter: &str, at_least: i64, value: i64) -> Checked {
         if value < at_least {
             return broken(
                 "monotonic reads",
