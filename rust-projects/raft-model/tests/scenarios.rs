@@ -30,7 +30,7 @@ fn holds(name: &str, meets: &[Event]) {
 }
 
 macro_rules! scenarios {
-    ($($test:ident: $name:literal meets $meets:expr;)*) => {
+    ($(fn $test:ident() = $name:literal meets $meets:expr;)*) => {
         $(#[test]
         fn $test() {
             holds($name, &$meets);
@@ -47,15 +47,15 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    small: "small" meets [Event::ElectedInTerm1, Event::ElectedInTerm2, Event::WriteLost, Event::Lost];
-    full: "full" meets [Event::ElectedInTerm1, Event::WriteLost, Event::CleanCrash, Event::Duplicated];
-    pre_vote: "pre-vote" meets [Event::ElectedInTerm1, Event::Lost, Event::Duplicated];
-    late: "late" meets [Event::ElectedInTerm1, Event::WriteLost];
-    lagging: "lagging" meets [Event::ElectedInTerm2, Event::CommandCommitted, Event::WriteLost];
-    figure_8: "figure-8" meets [Event::ElectedLater, Event::OlderTermCommitted, Event::Truncated];
-    joint: "joint" meets [Event::WriteLost, Event::CleanCrash];
-    self_removal: "self-removal" meets [Event::ChangeCommitted, Event::SteppedDown, Event::CleanCrash];
-    snapshot: "snapshot" meets [Event::Installed, Event::WriteLost];
-    old_snapshot: "old-snapshot" meets [Event::CleanCrash];
-    read: "read" meets [Event::ReadAnswered, Event::ReadFailed];
+    fn small() = "small" meets [Event::ElectedInTerm1, Event::ElectedInTerm2, Event::WriteLost, Event::Lost];
+    fn full() = "full" meets [Event::ElectedInTerm1, Event::WriteLost, Event::CleanCrash, Event::Duplicated];
+    fn pre_vote() = "pre-vote" meets [Event::ElectedInTerm1, Event::Lost, Event::Duplicated];
+    fn late() = "late" meets [Event::ElectedInTerm1, Event::WriteLost];
+    fn lagging() = "lagging" meets [Event::ElectedInTerm2, Event::CommandCommitted, Event::WriteLost];
+    fn figure_8() = "figure-8" meets [Event::ElectedLater, Event::OlderTermCommitted, Event::Truncated];
+    fn joint() = "joint" meets [Event::WriteLost, Event::CleanCrash];
+    fn self_removal() = "self-removal" meets [Event::ChangeCommitted, Event::SteppedDown, Event::CleanCrash];
+    fn snapshot() = "snapshot" meets [Event::Installed, Event::WriteLost];
+    fn old_snapshot() = "old-snapshot" meets [Event::CleanCrash];
+    fn read() = "read" meets [Event::ReadAnswered, Event::ReadFailed];
 }

@@ -46,6 +46,7 @@ mod history;
 mod invariants;
 mod network;
 mod node;
+mod observe;
 mod queue;
 mod random;
 mod run;
