@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft::{
     Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, NodeId, Outgoing,
-    Outputs, SnapshotMeta, Term, Time,
+    Outputs, Refused, SnapshotMeta, Term, Time,
 };
 
 use crate::event::{Actions, Answer, Client, Event, Now, PeerMessage, Settings};
@@ -236,10 +236,7 @@ impl Replica {
     }
 
     /// A proposal, and what became of it.
-    pub(crate) fn propose(
-        &mut self,
-        input: Input,
-    ) -> Result<Result<LogId, raft::Refused>, MachineError> {
+    pub(crate) fn propose(&mut self, input: Input) -> Result<Result<LogId, Refused>, MachineError> {
         let mut out = self.core.step(self.now.time, input);
         let proposed = out.proposed.take();
         self.carry_out(out)?;
@@ -367,18 +364,30 @@ impl Replica {
     }
 
     fn keep_orders(&mut self) {
-        let applied = self.machine.applied().index;
-        let is_joint = self.machine.configuration().is_joint();
-        let (answers, now) = (&mut self.actions.answers, self.now.time);
-        self.orders.retain(|order| {
-            let is_done = applied >= order.id.index && !is_joint;
-            if is_done {
-                answers.push((order.client, Answer::Done(order.id)));
-            } else if order.given_up <= now {
-                answers.push((order.client, Answer::Unknown));
+        let orders = std::mem::take(&mut self.orders);
+        for order in orders {
+            match self.outcome(&order) {
+                Some(answer) => self.actions.answers.push((order.client, answer)),
+                None => self.orders.push(order),
             }
-            !is_done && order.given_up > now
-        });
+        }
+    }
+
+    /// What became of an order, if that is known, or too much time has passed.
+    fn outcome(&self, order: &Order) -> Option<Answer> {
+        if self.machine.applied().index >= order.id.index {
+            match self.core.term_at(order.id.index) {
+                Some(term) if term == order.id.term => {
+                    if !self.machine.configuration().is_joint() {
+                        return Some(Answer::Done(order.id));
+                    }
+                }
+                // Another leader's entry is committed in its place.
+                Some(_) => return Some(Answer::Refused(Refused::NotLeader(self.core.leader()))),
+                None => return Some(Answer::Unknown),
+            }
+        }
+        (order.given_up <= self.now.time).then_some(Answer::Unknown)
     }
 }
 
