@@ -129,7 +129,6 @@ impl Faults {
                 Planned::HealDisk(id) => {
                     cluster.set_disk_full(id, false);
                     cluster.set_disk_speed(id, DiskSpeed::default());
-                    self.later(cluster, 0, 300_000, Planned::Start(id));
                 }
                 Planned::Fault(fault) => {
                     self.later(cluster, 1000, 2 * self.every_us, planned);
@@ -138,6 +137,11 @@ impl Faults {
             }
         }
         Ok(())
+    }
+
+    /// A server stopped: it starts again after a while.
+    pub(crate) fn stopped(&mut self, id: NodeId, cluster: &Cluster) {
+        self.later(cluster, 1000, 600_000, Planned::Start(id));
     }
 
     fn heal_network(&self, cluster: &mut Cluster) {
@@ -172,7 +176,6 @@ impl Faults {
             Fault::Crash => {
                 let how = self.how();
                 cluster.stop(id, how);
-                self.later(cluster, 1000, 600_000, Planned::Start(id));
             }
             Fault::CrashInStep => {
                 let points = [
@@ -184,12 +187,10 @@ impl Faults {
                 let point = self.random.pick(&points).unwrap_or(points[0]);
                 let how = self.how();
                 cluster.crash_in_step(id, point, how);
-                self.later(cluster, 50_000, 600_000, Planned::Start(id));
             }
             Fault::CrashAll => {
                 for id in cluster.ids() {
                     cluster.stop(id, Stop::PowerLoss);
-                    self.later(cluster, 1000, 300_000, Planned::Start(id));
                 }
             }
             Fault::Pause => {

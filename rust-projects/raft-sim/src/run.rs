@@ -22,6 +22,9 @@ use crate::trace::Line;
 /// After the faults have stopped everything has to work within this time.
 const RECOVERY: Duration = Duration::from_secs(20);
 
+/// Faults stop after so long at the latest.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -144,7 +147,8 @@ impl Run {
 
     fn play_to_the_end(&mut self) -> Stepped {
         self.cluster.start_all()?;
-        while self.cluster.steps() < self.events {
+        // A cluster that the faults have left with nothing to do would never get there.
+        while self.cluster.steps() < self.events && self.cluster.now() < LONGEST {
             self.advance()?;
         }
         self.mend()?;
@@ -176,13 +180,14 @@ impl Run {
     fn notice(&mut self) -> Stepped {
         for occurrence in self.cluster.take_occurrences() {
             self.clients.notice(&occurrence, &mut self.cluster)?;
-            if let Occurrence::Answered {
-                node,
-                client,
-                answer: Answer::Done(id),
-            } = &occurrence
-            {
-                self.cluster.check_done(*node, *client, *id)?;
+            match &occurrence {
+                Occurrence::Stopped(node) => self.faults.stopped(*node, &self.cluster),
+                Occurrence::Answered {
+                    node,
+                    client,
+                    answer: Answer::Done(id),
+                } => self.cluster.check_done(*node, *client, *id)?,
+                Occurrence::Answered { .. } => {}
             }
         }
         Ok(())
@@ -216,7 +221,9 @@ impl Run {
                     ),
                 );
             }
-            self.cluster.step()?;
+            if !self.cluster.step()? {
+                return broken("liveness", "nothing is due any more");
+            }
             self.notice()?;
         }
         Ok(())

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use commands::{Command, Context, Overlay, ScanCursors, keyspace};
-use raft::{Configuration, Entry, LogId, NodeId, Payload, SnapshotMeta};
+use raft::{Configuration, Entry, Index, LogId, NodeId, Payload, SnapshotMeta};
 use storage::{Batch, Direction, Durability, KeyRange, Limits, Op, Reader, Snapshots};
 use wire::Reply;
 
@@ -88,8 +88,8 @@ struct Own {
     time_ms: u64,
     /// Of all changes so far.
     hash: u64,
-    /// What `hash` was at the last [`Body::Check`].
-    noted: u64,
+    /// The last [`Body::Check`] applied, and what `hash` was there.
+    noted: (Index, u64),
     sessions: Sessions,
 }
 
@@ -156,7 +156,8 @@ impl Machine {
         self.own.hash
     }
 
-    pub(crate) fn noted(&self) -> u64 {
+    /// The last entry at which the hash was noted, and the hash.
+    pub(crate) fn noted(&self) -> (Index, u64) {
         self.own.noted
     }
 
@@ -236,12 +237,13 @@ impl Machine {
                 keyspace::expire_due(reader, self.own.time_ms, MAX_EXPIRED, batch)?;
                 Ok(None)
             }
-            Body::Check { noted } => {
-                if noted != 0 && self.own.noted != 0 && noted != self.own.noted {
-                    let index = entry.id.index;
+            Body::Check { at, noted } => {
+                let index = entry.id.index;
+                // Of different entries if another leader's check came between this one and its proposal: nothing to compare.
+                if at == self.own.noted.0 && noted != self.own.noted.1 {
                     return Err(MachineError::Diverged { index });
                 }
-                self.own.noted = self.own.hash;
+                self.own.noted = (index, self.own.hash);
                 Ok(None)
             }
             Body::Request(origin, request) => {
@@ -389,7 +391,8 @@ impl Own {
             self.applied.index,
             self.time_ms,
             self.hash,
-            self.noted,
+            self.noted.0,
+            self.noted.1,
         ] {
             out.put_u64_le(number);
         }
@@ -410,7 +413,7 @@ impl Own {
             },
             time_ms: decoder.u64()?,
             hash: decoder.u64()?,
-            noted: decoder.u64()?,
+            noted: (decoder.u64()?, decoder.u64()?),
             configuration: configuration(&mut decoder)?,
             sessions: Sessions::decode(&mut decoder)?,
         };

@@ -1,7 +1,7 @@
 //! What a command of the log says to the state machine.
 
 use bytes::{BufMut, Bytes};
-use raft::NodeId;
+use raft::{Index, NodeId};
 
 use crate::codec::{Decoder, Malformed, put_bytes, put_len};
 
@@ -35,9 +35,11 @@ pub(crate) enum Body {
     Advance,
     /// A client's request.
     Request(Origin, Request),
-    /// Note the hash of everything applied so far; and compare what was noted at the last of these with what the leader noted.
+    /// Note the hash of everything applied so far; and compare it, as noted at an earlier one of these, with what the leader noted there.
     Check {
-        /// The leader's note, 0 if it has none.
+        /// The last entry at which the leader noted a hash, 0 if there is none.
+        at: Index,
+        /// The hash that it noted.
         noted: u64,
     },
 }
@@ -57,8 +59,9 @@ impl Record {
                 put_origin(&mut out, origin);
                 put_request(&mut out, request);
             }
-            Body::Check { noted } => {
+            Body::Check { at, noted } => {
                 out.put_u8(CHECK);
+                out.put_u64_le(*at);
                 out.put_u64_le(*noted);
             }
         }
@@ -72,6 +75,7 @@ impl Record {
             ADVANCE => Body::Advance,
             REQUEST => Body::Request(origin(&mut decoder)?, request(&mut decoder)?),
             CHECK => Body::Check {
+                at: decoder.u64()?,
                 noted: decoder.u64()?,
             },
             _ => return Err(Malformed),
@@ -130,7 +134,7 @@ mod tests {
         let command = prop::collection::vec(argument, 0..4);
         prop_oneof![
             Just(Body::Advance),
-            any::<u64>().prop_map(|noted| Body::Check { noted }),
+            any::<[u64; 2]>().prop_map(|[at, noted]| Body::Check { at, noted }),
             (any::<[u64; 4]>(), prop::collection::vec(command, 0..4)).prop_map(
                 |(numbers, request)| {
                     let [node, boot, sequence, oldest] = numbers;

@@ -70,8 +70,8 @@ impl Replica {
         }
         if applied >= self.upkeep.last_check + self.settings.check_entries {
             self.upkeep.last_check = applied;
-            let noted = self.machine.noted();
-            self.propose_upkeep(Body::Check { noted })?;
+            let (at, noted) = self.machine.noted();
+            self.propose_upkeep(Body::Check { at, noted })?;
         }
         if self.upkeep.next_expiry_check <= self.now.time {
             self.upkeep.next_expiry_check = self.now.time + self.settings.expiry_interval;
@@ -119,5 +119,55 @@ impl Replica {
             })
             .map(|entry| entry.id)
             .find(|id| id.index <= self.upkeep.flushed.min(self.core.applied()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use raft::{Configuration, Payload};
+    use storage::MemoryEngine;
+
+    use crate::machine::Machine;
+    use crate::record::Record;
+
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine::open(
+            Arc::new(MemoryEngine::new()),
+            &Configuration::of_voters([1]),
+        )
+        .unwrap()
+    }
+
+    /// Applies a check as the entry at `index`.
+    fn check(machine: &mut Machine, index: Index, at: Index, noted: u64) -> bool {
+        let body = Body::Check { at, noted };
+        let record = Record { stamp_ms: 1, body };
+        let entry = Entry {
+            id: LogId::new(1, index),
+            payload: Payload::Command(record.encode()),
+        };
+        machine.apply(&[entry], 1, 1).is_ok()
+    }
+
+    /// A new leader does not know the last check of the one before, and compares with what both noted earlier.
+    #[test]
+    fn two_checks_proposed_from_the_same_knowledge_are_no_divergence() {
+        let mut machine = machine();
+        assert!(check(&mut machine, 1, 0, 0));
+        let (at, noted) = machine.noted();
+        assert!(check(&mut machine, 2, at, noted));
+        assert!(check(&mut machine, 3, at, noted));
+    }
+
+    #[test]
+    fn a_check_of_another_state_is_a_divergence() {
+        let mut machine = machine();
+        assert!(check(&mut machine, 1, 0, 0));
+        let (at, noted) = machine.noted();
+        assert!(!check(&mut machine, 2, at, noted ^ 1));
     }
 }
