@@ -23,11 +23,11 @@ impl Drop for Node {
 /// Ports that were free a moment ago.
 fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
         .collect();
     let ports = listeners
         .iter()
-        .map(|listener| listener.local_addr().unwrap().port());
+        .map(|listener| listener.local_addr().expect("it is bound").port());
     ports.collect()
 }
 
@@ -43,7 +43,7 @@ fn start(dir: &Path, id: usize, ports: &[u16]) -> Node {
     for peer in (1..=3).filter(|&peer| peer != id) {
         command.arg(format!("--peer={peer}=127.0.0.1:{}", ports[peer + 2]));
     }
-    Node(command.spawn().unwrap())
+    Node(command.spawn().expect("cargo has built the program"))
 }
 
 /// Asks until the node answers without an error: it may not listen yet, or know no leader.
@@ -70,7 +70,8 @@ fn leader(port: u16) -> usize {
     let leader = info
         .lines()
         .find_map(|line| line.strip_prefix("raft_leader:"));
-    leader.unwrap().parse().unwrap()
+    let leader = leader.expect("INFO tells the leader");
+    leader.parse().expect("a leader is known")
 }
 
 #[test]
