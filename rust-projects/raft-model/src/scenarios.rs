@@ -210,7 +210,7 @@ fn figure_8() -> RaftModel {
         3,
         Left {
             commands: 1,
-            heartbeats: 2,
+            heartbeats: 3,
             ..NONE
         },
     );
@@ -223,19 +223,21 @@ fn figure_8() -> RaftModel {
     script.settle(&[1]);
     script.elect(3, &[2, 3]);
     script.settle(&[3]);
-    // Server 1 learns of term 2, stands and wins term 3, of which server 3 learns.
+    // Server 1 learns of term 2, stands and wins term 3, of which server 3 learns, from server 2.
     script.act(Action::Heartbeat(1));
     script.settle(&[1, 2]);
     script.elect(1, &[1, 2]);
     script.act(Action::Heartbeat(3));
-    script.settle_until(&[1, 2, 3], |state| {
+    script.settle(&[2, 3]);
+    script.act(Action::Heartbeat(1));
+    script.settle_until(&[1, 2], |state| {
         let is_old = |sent: &Sent| match &sent.value.message {
             Message::Append { entries, .. } => {
                 entries.first().is_some_and(|first| first.id.term == 1)
             }
             _ => false,
         };
-        state.server(3).core.role() != Role::Leader && state.wire.iter().any(is_old)
+        state.wire.iter().any(is_old)
     });
     script.done(Left { crashes: 1, ..NONE })
 }
