@@ -22,6 +22,12 @@ impl Cluster {
         };
         self.now = self.now.max(at);
         if let Some(later) = self.paused(&planned) {
+            if let Planned::Tick(id) = planned
+                && let tick_at = &mut self.node_mut(id).tick_at
+                && *tick_at == Some(at)
+            {
+                *tick_at = Some(later);
+            }
             self.queue.push(later, planned);
             return Ok(true);
         }

@@ -79,3 +79,18 @@ fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     assert_eq!(hash(7), hash(7));
     assert_ne!(hash(7), hash(8));
 }
+
+#[test]
+fn a_server_that_stood_still_goes_on_and_notices_that_it_was_replaced() {
+    let mut cluster = started(3, 4);
+    let paused = cluster.leader().unwrap();
+    cluster.pause(paused, Duration::from_secs(2));
+    let replaced = cluster.run_until(LONG, |cluster| cluster.leader() != Some(paused));
+    assert_eq!(replaced, Ok(true));
+    let follows = |cluster: &Cluster| cluster.replica(paused).is_some_and(|r| !r.is_leader());
+    assert_eq!(cluster.run_until(LONG, follows), Ok(true));
+    let mut alone = started(1, 5);
+    alone.pause(1, Duration::from_secs(1));
+    alone.run_for(Duration::from_secs(2)).unwrap();
+    assert!(alone.next_time().is_some(), "its timers are still set");
+}
