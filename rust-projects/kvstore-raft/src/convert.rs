@@ -22,6 +22,7 @@ pub(crate) fn encode(cluster: &str, from: NodeId, to: NodeId, message: PeerMessa
             message: Some(encode_raft(envelope.message)),
         }),
         PeerMessage::Forward {
+            term,
             origin,
             attempt,
             request,
@@ -33,6 +34,7 @@ pub(crate) fn encode(cluster: &str, from: NodeId, to: NodeId, message: PeerMessa
                 oldest: origin.oldest,
             }),
             attempt,
+            term,
             request: request
                 .into_iter()
                 .map(|arguments| pb::Command { arguments })
@@ -78,6 +80,7 @@ pub(crate) fn decode(message: pb::Message) -> Result<PeerMessage> {
         pb::message::Body::Forward(forward) => {
             let origin = forward.origin.ok_or(Incomplete("origin"))?;
             PeerMessage::Forward {
+                term: forward.term,
                 origin: Origin {
                     node: origin.node,
                     boot: origin.boot,
@@ -404,6 +407,7 @@ mod tests {
         let request = vec![vec![Bytes::from_static(b"SET"), Bytes::new()], vec![]];
         for sent in [
             PeerMessage::Forward {
+                term: 5,
                 origin,
                 attempt: 4,
                 request,

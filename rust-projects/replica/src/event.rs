@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::{Configuration, Envelope, Index, LogId, NodeId, Refused, Time, Write, WriteNumber};
+use raft::{
+    Configuration, Envelope, Index, LogId, NodeId, Refused, Term, Time, Write, WriteNumber,
+};
 use wire::Reply;
 
 use crate::record::{Origin, Request};
@@ -70,10 +72,12 @@ pub enum PeerMessage {
     Raft(Envelope),
     /// A request for the leader.
     Forward {
+        /// The term in which the receiver leads, as the sender has it: the request is for no other.
+        term: Term,
         /// Names the request.
         origin: Origin,
-        /// Which sending of it.
-        attempt: u32,
+        /// Counts what this start of the sender forwarded.
+        attempt: u64,
         /// What to apply.
         request: Request,
     },
@@ -84,7 +88,7 @@ pub enum PeerMessage {
         /// Its request.
         sequence: u64,
         /// Which sending of it.
-        attempt: u32,
+        attempt: u64,
         /// Why not.
         why: Refused,
     },

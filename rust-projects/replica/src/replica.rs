@@ -149,12 +149,13 @@ impl Replica {
             Event::Peer(
                 from,
                 PeerMessage::Forward {
+                    term,
                     origin,
                     attempt,
                     request,
                 },
             ) => {
-                self.forwarded(from, origin, attempt, request)?;
+                self.forwarded(from, term, origin, attempt, request)?;
             }
             Event::Peer(
                 _,

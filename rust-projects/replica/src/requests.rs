@@ -19,8 +19,7 @@ struct Pending {
     client: Client,
     request: Request,
     /// Sendings of which nobody said that they were not proposed.
-    open: BTreeSet<u32>,
-    attempts: u32,
+    open: BTreeSet<u64>,
     /// Whom it was given to last.
     given: Option<(Term, NodeId)>,
     next_try: Time,
@@ -32,6 +31,11 @@ struct Pending {
 pub(crate) struct Requests {
     pending: BTreeMap<u64, Pending>,
     last_sequence: u64,
+    /// Sendings so far, of all requests.
+    attempts: u64,
+    /// Of each server: the start and the sending up to which what it forwards is refused, so that a refusal holds also when the network brings
+    /// a sending again.
+    refused: BTreeMap<NodeId, (u64, u64)>,
 }
 
 impl Requests {
@@ -95,7 +99,6 @@ impl Replica {
                 client,
                 request,
                 open: BTreeSet::new(),
-                attempts: 0,
                 given: None,
                 next_try: self.now.time,
                 given_up: self.now.time + self.settings.give_up,
@@ -129,14 +132,16 @@ impl Replica {
                 continue;
             }
             pending.given = Some((term, leader));
-            pending.attempts += 1;
-            pending.open.insert(pending.attempts);
+            self.requests.attempts += 1;
+            let attempt = self.requests.attempts;
+            pending.open.insert(attempt);
             pending.next_try = self.now.time + self.settings.retry;
-            let (attempt, request) = (pending.attempts, pending.request.clone());
+            let request = pending.request.clone();
             if leader == self.core.id() {
                 records.push((sequence, attempt, Body::Request(origin, request)));
             } else {
                 let message = PeerMessage::Forward {
+                    term,
                     origin,
                     attempt,
                     request,
@@ -156,7 +161,7 @@ impl Replica {
         }
     }
 
-    fn propose_own(&mut self, records: Vec<(u64, u32, Body)>) -> Result<(), MachineError> {
+    fn propose_own(&mut self, records: Vec<(u64, u64, Body)>) -> Result<(), MachineError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -185,19 +190,29 @@ impl Replica {
         self.propose(Input::Propose(commands.collect()))
     }
 
-    /// A peer forwards a request.
+    /// A peer forwards a request. A refusal is a promise that this sending will never be proposed, and the network may bring it again: so it is
+    /// for one term only, in which this server leads once and, having lost that, never again; and within it no sending is taken that is not newer than the last one refused.
     pub(crate) fn forwarded(
         &mut self,
         from: NodeId,
+        term: Term,
         origin: Origin,
-        attempt: u32,
+        attempt: u64,
         request: Request,
     ) -> Result<(), MachineError> {
         let outside_window = origin.sequence >= origin.oldest.saturating_add(WINDOW);
-        let proposed = if outside_window {
+        let sending = (origin.boot, attempt);
+        let refused = self.requests.refused.get(&origin.node);
+        let proposed = if !self.is_leader() || term != self.core.hard_state().term {
+            Err(Refused::NotLeader(self.core.leader()))
+        } else if outside_window || refused.is_some_and(|refused| sending <= *refused) {
             Err(Refused::Busy)
         } else {
-            self.propose_records(vec![Body::Request(origin, request)])?
+            let proposed = self.propose_records(vec![Body::Request(origin, request)])?;
+            if proposed.is_err() {
+                self.requests.refused.insert(origin.node, sending);
+            }
+            proposed
         };
         if let Err(why) = proposed {
             let message = PeerMessage::NotProposed {
@@ -212,7 +227,7 @@ impl Replica {
     }
 
     /// One sending of a request came to nothing, for certain.
-    pub(crate) fn not_proposed(&mut self, boot: u64, sequence: u64, attempt: u32, why: Refused) {
+    pub(crate) fn not_proposed(&mut self, boot: u64, sequence: u64, attempt: u64, why: Refused) {
         let Some(pending) = self
             .requests
             .pending
