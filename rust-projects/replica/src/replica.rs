@@ -63,6 +63,8 @@ pub struct Replica {
     pub(crate) machine: Machine,
     /// Which start of this server this is.
     pub(crate) boot: u64,
+    /// The term that it started with: of what it did in that or before it knows nothing.
+    pub(crate) started_in: Term,
     /// Messages that wait for a write.
     held: Vec<Outgoing>,
     pub(crate) requests: Requests,
@@ -117,6 +119,7 @@ impl Replica {
             configuration: machine.configuration().clone(),
         });
         let replica = Self {
+            started_in: start.hard_state.term,
             core: Core::new(settings.raft.clone(), start, now.time, seed),
             requests: Requests::default(),
             reads: Reads::new(boot),

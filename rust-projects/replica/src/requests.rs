@@ -33,9 +33,8 @@ pub(crate) struct Requests {
     last_sequence: u64,
     /// Sendings so far, of all requests.
     attempts: u64,
-    /// Of each server: the start and the sending up to which what it forwards is refused, so that a refusal holds also when the network brings
-    /// a sending again.
-    refused: BTreeMap<NodeId, (u64, u64)>,
+    /// Of each server: the start and the number of the latest sending that came from it.
+    seen: BTreeMap<NodeId, (u64, u64)>,
 }
 
 impl Requests {
@@ -190,8 +189,9 @@ impl Replica {
         self.propose(Input::Propose(commands.collect()))
     }
 
-    /// A peer forwards a request. A refusal is a promise that this sending will never be proposed, and the network may bring it again: so it is
-    /// for one term only, in which this server leads once and, having lost that, never again; and within it no sending is taken that is not newer than the last one refused.
+    /// A peer forwards a request. A refusal is a promise that this sending is not in the log and never will be, and the network may bring a
+    /// sending again. So each counts once, when it first comes, for the one term in which its sender knows this server to lead; what may have
+    /// come before, to this start or an earlier one, gets no answer.
     pub(crate) fn forwarded(
         &mut self,
         from: NodeId,
@@ -200,19 +200,18 @@ impl Replica {
         attempt: u64,
         request: Request,
     ) -> Result<(), MachineError> {
+        let seen = self.requests.seen.entry(origin.node).or_default();
+        if (origin.boot, attempt) <= *seen || term <= self.started_in {
+            return Ok(());
+        }
+        *seen = (origin.boot, attempt);
         let outside_window = origin.sequence >= origin.oldest.saturating_add(WINDOW);
-        let sending = (origin.boot, attempt);
-        let refused = self.requests.refused.get(&origin.node);
         let proposed = if !self.is_leader() || term != self.core.hard_state().term {
             Err(Refused::NotLeader(self.core.leader()))
-        } else if outside_window || refused.is_some_and(|refused| sending <= *refused) {
+        } else if outside_window {
             Err(Refused::Busy)
         } else {
-            let proposed = self.propose_records(vec![Body::Request(origin, request)])?;
-            if proposed.is_err() {
-                self.requests.refused.insert(origin.node, sending);
-            }
-            proposed
+            self.propose_records(vec![Body::Request(origin, request)])?
         };
         if let Err(why) = proposed {
             let message = PeerMessage::NotProposed {
