@@ -85,7 +85,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "raft-sim",
-        may_use: &["storage", "wire", "commands", "raft", "replica"],
+        may_use: &["storage", "wire", "commands", "raft", "raft-log", "replica"],
         reason: "simulates what is around a replica: clock, network, disks, clients",
     },
     Row {

@@ -67,7 +67,7 @@ impl RaftLog {
     ///
     /// # Errors
     /// [`storage::Error::Locked`], [`storage::Error::NotRaftLog`], [`storage::Error::NewerFormat`]; I/O errors;
-    /// [`Error::DiskFull`] when there is no room for a first segment. Damage is no error: see [`Recovered`].
+    /// [`Error::DiskFull`] when there is no room for a first frame. Damage is no error: see [`Recovered`].
     pub fn open(
         files: Arc<dyn FileSystem>,
         dir: &Path,
@@ -112,6 +112,11 @@ impl RaftLog {
             _lock: lock,
         };
         if log.active.is_empty() {
+            // A segment found on a full disk may have lost the space reserved for it.
+            let len = FRAME_LEN + log.encode_state().0.len();
+            if !log.active.has_room(len) {
+                return Err(disk_full(dir));
+            }
             log.write_state()?;
         }
         Ok((log, outcome.recovered))

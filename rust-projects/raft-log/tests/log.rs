@@ -157,6 +157,22 @@ fn a_failed_write_poisons_the_log() {
     assert_eq!(found[&1].entries, entries(1, 1..=1).entries);
 }
 
+/// A crash took what the first start wrote into the segment, and its reserved space.
+#[test]
+fn a_log_that_never_synced_says_that_the_disk_is_full_when_it_cannot_begin_again() {
+    let disk = FaultFs::new();
+    drop(open(&disk).unwrap());
+    let disk = disk.crash(CrashMode::LoseAll);
+    disk.set_capacity(Some(disk.used_bytes()));
+    let refused = open(&disk);
+    assert!(
+        matches!(&refused, Err(Error::DiskFull { .. })),
+        "{refused:?}"
+    );
+    disk.set_capacity(None);
+    open(&disk).unwrap();
+}
+
 /// Appends entries to group 1 until the disk is full, and returns how many went in.
 fn fill(log: &mut RaftLog) -> u64 {
     let refused = (1..5000).find(|&index| {

@@ -234,7 +234,10 @@ impl Cluster {
             self.flush(id, index);
         }
         if let Some((last, configuration)) = actions.purge {
-            self.node_mut(id).disk.purge(last, &configuration);
+            let purged = self.node_mut(id).disk.purge(last, &configuration);
+            if let Err(failed) = purged {
+                self.disk_failed(id, failed);
+            }
         }
     }
 
@@ -247,9 +250,8 @@ impl Cluster {
     /// Hands a write to the disk. False when the server had to stop over it.
     fn append(&mut self, id: NodeId, write: &raft::Write) -> bool {
         let node = self.node_mut(id);
-        if node.disk.append(write).is_err() {
-            self.counters.add(Sometimes::DiskFull);
-            self.stop(id, Stop::Kill);
+        if let Err(failed) = node.disk.append(write) {
+            self.disk_failed(id, failed);
             return false;
         }
         node.appended = write.number;
@@ -273,7 +275,10 @@ impl Cluster {
 
     fn synced(&mut self, id: NodeId, number: raft::WriteNumber) -> Stepped {
         let node = &mut self.nodes[usize::try_from(id - 1).unwrap_or(0)];
-        node.disk.sync(number);
+        if let Err(failed) = node.disk.sync(number) {
+            self.disk_failed(id, failed);
+            return Ok(());
+        }
         node.synced = number;
         node.syncing = false;
         let (boot, late) = (node.boot, node.disk_speed.late);

@@ -12,7 +12,7 @@ use replica::{Answer, Client, Event, PeerMessage, Replica, Request, Settings};
 use storage::Seq;
 
 use crate::counters::{Counters, Sometimes};
-use crate::disk::{LogDisk, MemoryDisk};
+use crate::disk::{DiskFailed, LogDisk, MemoryDisk};
 use crate::invariants::{Glimpse, Invariants, Violation};
 use crate::network::Network;
 use crate::node::{CrashPoint, DiskSpeed, Node, Running, Stop};
@@ -203,15 +203,24 @@ impl Cluster {
         }
         node.boot += 1;
         let (settings, engine) = (node.settings.clone(), Arc::clone(&node.engine));
-        let recovered = node.disk.recovered();
+        let recovered = match node.disk.open() {
+            Ok(recovered) => recovered,
+            Err(failed) => {
+                self.disk_failed(id, failed);
+                return Ok(());
+            }
+        };
         let opened = Replica::open(settings, engine, recovered, node.boot, node.now(now), seed);
         let (replica, anew) = opened.map_err(|error| Violation {
             invariant: "restart",
             what: format!("server {id} does not start: {error}"),
         })?;
         if let Some(snapshot) = &anew {
-            node.disk.restart(snapshot);
             self.counters.add(Sometimes::LogAnew);
+            if let Err(failed) = node.disk.restart(snapshot) {
+                self.disk_failed(id, failed);
+                return Ok(());
+            }
         }
         self.invariants.check_started(id, &replica)?;
         let glimpse = Glimpse::of(&replica);
@@ -232,11 +241,28 @@ impl Cluster {
 
     /// Stops a server; nothing if it does not run.
     pub fn stop(&mut self, id: NodeId, how: Stop) {
+        if let Some(running) = &self.node(id).running {
+            let led = running.replica.is_leader();
+            self.counters
+                .add_many(Sometimes::RestartedLeader, u64::from(led));
+            self.go_down(id, how);
+        }
+    }
+
+    /// The disk does not let a server go on, or start.
+    pub(crate) fn disk_failed(&mut self, id: NodeId, failed: DiskFailed) {
+        let (what, how) = match failed {
+            DiskFailed::Full => (Sometimes::DiskFull, Stop::Kill),
+            DiskFailed::PowerLost => (Sometimes::PowerLostOnDisk, Stop::PowerLoss),
+        };
+        self.counters.add(what);
+        self.go_down(id, how);
+    }
+
+    fn go_down(&mut self, id: NodeId, how: Stop) {
         let (now, power_lost) = (self.now, how == Stop::PowerLoss);
         let node = &mut self.nodes[position(id)];
-        let Some(running) = node.running.take() else {
-            return;
-        };
+        node.running = None;
         let lost_writes = node.disk.crash(power_lost, &mut self.random);
         let restarted = node.engine.restarted(power_lost, &mut self.random);
         let (engine, lost_batches) =
@@ -253,8 +279,6 @@ impl Cluster {
         });
         counters.add_many(Sometimes::LogWriteLost, lost_writes);
         counters.add_many(Sometimes::EngineRolledBack, u64::from(lost_batches > 0));
-        let led = running.glimpse.role == raft::Role::Leader;
-        counters.add_many(Sometimes::RestartedLeader, u64::from(led));
         self.occurrences.push(Occurrence::Stopped(id));
         self.note(id, || {
             format!("{how:?}: {lost_writes} log writes and {lost_batches} batches lost")
@@ -266,9 +290,17 @@ impl Cluster {
         self.node_mut(id).crash_point = Some((point, how));
     }
 
-    /// The server does not crash as [`Cluster::crash_in_step`] wanted, if it has not yet.
+    /// The power fails in the middle of what the server's disk does, at this operation of those to come, counted from 1.
+    pub fn lose_power_at(&mut self, id: NodeId, operation: u64) {
+        self.node_mut(id).disk.lose_power_at(operation);
+        self.note(id, || format!("power fails at disk operation {operation}"));
+    }
+
+    /// The server does not crash as [`Cluster::crash_in_step`] or [`Cluster::lose_power_at`] wanted, if it has not yet.
     pub(crate) fn cancel_crash(&mut self, id: NodeId) {
-        self.node_mut(id).crash_point = None;
+        let node = self.node_mut(id);
+        node.crash_point = None;
+        node.disk.lose_power_at(u64::MAX);
     }
 
     /// Nothing reaches the server for so long, not even its timers; then everything at once.

@@ -52,6 +52,7 @@ sometimes! {
     PowerLost "power lost",
     Killed "process killed",
     CrashInStep "crash between the actions of a step",
+    PowerLostOnDisk "power lost during an operation of the disk",
     LogWriteLost "log write lost with the power",
     EngineRolledBack "state machine set back by a crash",
     LogAnew "log begun anew behind an installed snapshot after a crash",

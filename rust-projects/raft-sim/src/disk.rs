@@ -10,36 +10,57 @@ use replica::Recovered;
 
 use crate::random::Random;
 
-/// The disk has no room: the write was not taken.
+/// The disk cannot go on, and neither can its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the disk is full")]
-pub struct Full;
+pub enum DiskFailed {
+    /// There is no room: nothing was taken.
+    #[error("the disk is full")]
+    Full,
+    /// The power failed during the operation, see [`LogDisk::lose_power_at`].
+    #[error("the power failed")]
+    PowerLost,
+}
 
 /// A log on a disk.
 pub trait LogDisk: std::fmt::Debug {
+    /// What a server that starts finds.
+    ///
+    /// # Errors
+    /// [`DiskFailed`].
+    fn open(&mut self) -> Result<Recovered, DiskFailed>;
+
     /// Takes a write, which is durable after a later [`LogDisk::sync`].
     ///
     /// # Errors
-    /// [`Full`]: nothing was taken, and the server must stop.
-    fn append(&mut self, write: &Write) -> Result<(), Full>;
+    /// [`DiskFailed`].
+    fn append(&mut self, write: &Write) -> Result<(), DiskFailed>;
 
     /// The log up to this entry is not needed any more, now or after a crash.
-    fn purge(&mut self, last: LogId, configuration: &Configuration);
+    ///
+    /// # Errors
+    /// [`DiskFailed`].
+    fn purge(&mut self, last: LogId, configuration: &Configuration) -> Result<(), DiskFailed>;
 
     /// Everything up to this write is durable; more may be.
-    fn sync(&mut self, up_to: WriteNumber);
+    ///
+    /// # Errors
+    /// [`DiskFailed`].
+    fn sync(&mut self, up_to: WriteNumber) -> Result<(), DiskFailed>;
 
     /// The server stopped; if the power was lost, so are some of the writes that were not synced. How many.
     fn crash(&mut self, power_lost: bool, random: &mut Random) -> u64;
 
-    /// What a server that starts finds.
-    fn recovered(&self) -> Recovered;
-
     /// The log begins anew behind a snapshot, durably; term and vote stay.
-    fn restart(&mut self, snapshot: &SnapshotMeta);
+    ///
+    /// # Errors
+    /// [`DiskFailed`].
+    fn restart(&mut self, snapshot: &SnapshotMeta) -> Result<(), DiskFailed>;
 
     /// From now on there is no room, or there is again.
     fn set_full(&mut self, full: bool);
+
+    /// The power fails at this operation, counted from the next one as 1: it and all later ones fail.
+    fn lose_power_at(&mut self, operation: u64);
 
     /// Bytes of the entries that it holds.
     fn bytes(&self) -> usize;
@@ -57,6 +78,8 @@ pub struct MemoryDisk {
     durable: Recovered,
     pending: VecDeque<Pending>,
     full: bool,
+    /// Operations until the power fails, if it does.
+    power_left: Option<u64>,
 }
 
 impl MemoryDisk {
@@ -69,6 +92,17 @@ impl MemoryDisk {
                 ..Recovered::default()
             },
             ..Self::default()
+        }
+    }
+
+    fn operation(&mut self) -> Result<(), DiskFailed> {
+        match &mut self.power_left {
+            None => Ok(()),
+            Some(left) if *left > 1 => {
+                *left -= 1;
+                Ok(())
+            }
+            Some(_) => Err(DiskFailed::PowerLost),
         }
     }
 
@@ -114,32 +148,42 @@ fn write_to(log: &mut Recovered, write: Write) {
 }
 
 impl LogDisk for MemoryDisk {
-    fn append(&mut self, write: &Write) -> Result<(), Full> {
+    fn open(&mut self) -> Result<Recovered, DiskFailed> {
+        Ok(self.durable.clone())
+    }
+
+    fn append(&mut self, write: &Write) -> Result<(), DiskFailed> {
+        self.operation()?;
         if self.full {
-            return Err(Full);
+            return Err(DiskFailed::Full);
         }
         self.pending.push_back(Pending::Write(write.clone()));
         Ok(())
     }
 
-    fn purge(&mut self, last: LogId, configuration: &Configuration) {
+    fn purge(&mut self, last: LogId, configuration: &Configuration) -> Result<(), DiskFailed> {
+        self.operation()?;
         let purge = Pending::Purge(last, configuration.clone());
         self.pending.push_back(purge);
+        Ok(())
     }
 
-    fn sync(&mut self, up_to: WriteNumber) {
+    fn sync(&mut self, up_to: WriteNumber) -> Result<(), DiskFailed> {
+        self.operation()?;
         while let Some(pending) = self.pending.pop_front() {
             match pending {
                 Pending::Write(write) if write.number > up_to => {
                     self.pending.push_front(Pending::Write(write));
-                    return;
+                    break;
                 }
                 pending => self.make_durable(pending),
             }
         }
+        Ok(())
     }
 
     fn crash(&mut self, power_lost: bool, random: &mut Random) -> u64 {
+        self.power_left = None;
         let unsynced = self.pending.len() as u64;
         let kept = if power_lost {
             random.below(unsynced + 1)
@@ -156,18 +200,20 @@ impl LogDisk for MemoryDisk {
         lost.iter().filter(writes).count() as u64
     }
 
-    fn recovered(&self) -> Recovered {
-        self.durable.clone()
-    }
-
-    fn restart(&mut self, snapshot: &SnapshotMeta) {
+    fn restart(&mut self, snapshot: &SnapshotMeta) -> Result<(), DiskFailed> {
+        self.operation()?;
         self.durable.compacted = snapshot.last;
         self.durable.configuration = snapshot.configuration.clone();
         self.durable.entries.clear();
+        Ok(())
     }
 
     fn set_full(&mut self, full: bool) {
         self.full = full;
+    }
+
+    fn lose_power_at(&mut self, operation: u64) {
+        self.power_left = Some(operation);
     }
 
     fn bytes(&self) -> usize {

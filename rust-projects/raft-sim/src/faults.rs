@@ -36,7 +36,7 @@ macro_rules! kinds {
 
 kinds! {
     Crash "crash" "A server is killed or loses its power, and starts again.",
-    CrashInStep "crash-in-step" "The same between the actions of one step.",
+    CrashInStep "crash-in-step" "The same between the actions of one step, or within an operation of the disk.",
     CrashAll "crash-all" "All servers lose their power.",
     Pause "pause" "A server stands still for a while.",
     Partition "partition" "Two groups of servers cannot reach each other.",
@@ -176,6 +176,10 @@ impl Faults {
             Fault::Crash => {
                 let how = self.how();
                 cluster.stop(id, how);
+            }
+            Fault::CrashInStep if self.random.chance(400) => {
+                let operation = self.random.between(1, 25);
+                cluster.lose_power_at(id, operation);
             }
             Fault::CrashInStep => {
                 let points = [

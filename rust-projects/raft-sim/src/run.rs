@@ -12,7 +12,9 @@ use crate::clients::Clients;
 use crate::clock::TRUE_RATE;
 use crate::cluster::{Cluster, Occurrence, Setup, Stepped};
 use crate::counters::Counters;
+use crate::disk::MemoryDisk;
 use crate::faults::{Fault, Faults};
+use crate::file_disk::FileDisk;
 use crate::invariants::{Violation, broken};
 use crate::network::Network;
 use crate::node::DiskSpeed;
@@ -137,8 +139,17 @@ impl Run {
             seed: random.number(),
             record: options.record,
         };
+        // The real log in every other run: what it costs is not spent on the core.
+        let (on_files, mut entropy) = (random.chance(500), random.fork());
+        let cluster = Cluster::with_disks(&setup, |_, founders| {
+            if on_files {
+                Box::new(FileDisk::new(founders, entropy.number()))
+            } else {
+                Box::new(MemoryDisk::new(founders))
+            }
+        });
         Self {
-            cluster: Cluster::new(&setup),
+            cluster,
             clients: Clients::new(random.fork()),
             faults: Faults::new(random.fork(), &options.without),
             events: options.events,
