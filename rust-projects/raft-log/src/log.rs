@@ -382,8 +382,10 @@ impl RaftLog {
         Ok(())
     }
 
-    /// Makes the first spare one with room for `needed` bytes, and sees to one behind it.
+    /// Makes the first spare one with room for `needed` bytes, and sees to one behind it and to room for the active segment's footer.
     fn prepare_spare(&mut self, needed: u64, grows: bool) -> Result<()> {
+        let reserved = self.active.reserve_footer();
+        self.or_full(reserved)?;
         let usual = self.directory.options.segment_bytes;
         match self.spares.first_mut() {
             Some(spare) => {

@@ -182,6 +182,14 @@ impl Segment {
         Ok(())
     }
 
+    /// Reserves room for the footer, which a segment opened on a full disk may lack.
+    pub(crate) fn reserve_footer(&mut self) -> storage::Result<()> {
+        if self.sealed {
+            return Ok(());
+        }
+        self.reserve(self.position + FRAME_LEN as u64)
+    }
+
     pub(crate) fn append(&mut self, frame: &[u8]) -> storage::Result<()> {
         self.sealed = false;
         self.file.write_all_at(frame, self.position)?;

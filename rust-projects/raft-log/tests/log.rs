@@ -12,7 +12,9 @@ use raft_log::{Error, Options, RaftLog};
 use storage::file::fault::{CrashMode, Fault, FaultFs, Operation};
 use storage::file::{FileSystem, RealFs};
 use storage::{EngineKind, Owner};
-use support::{content, dir, entries, id, last_segment, members, open, segments, vote};
+use support::{
+    SEGMENT_BYTES, content, dir, entries, id, last_segment, members, open, segments, vote,
+};
 
 fn invalid(log: &mut RaftLog, write: Write) -> &'static str {
     let before = log.appended();
@@ -171,6 +173,34 @@ fn a_log_that_never_synced_says_that_the_disk_is_full_when_it_cannot_begin_again
     );
     disk.set_capacity(None);
     open(&disk).unwrap();
+}
+
+/// After a crash there may be no space behind the last frame, and the segment created ahead is needed: then the footer has no space.
+#[test]
+fn a_full_disk_without_space_for_a_footer_is_no_failed_write() {
+    let disk = FaultFs::new();
+    let mut log = open(&disk).unwrap().0;
+    while log.stats().segments < 3 {
+        let last = log.appended();
+        log.append(&[(1, entries(1, last + 1..=last + 1))]).unwrap();
+    }
+    log.sync().unwrap();
+    drop(log);
+    let crashed = disk.crash(CrashMode::KeepAll);
+    let mut refusals = 0;
+    for free in 0..SEGMENT_BYTES {
+        let disk = crashed.fork();
+        disk.set_capacity(Some(disk.used_bytes() + free));
+        let mut log = open(&disk).unwrap().0;
+        let appended = log.append(&[(1, vote(2, 1))]);
+        let is_full = matches!(&appended, Err(Error::DiskFull { .. }));
+        assert!(is_full || appended.is_ok(), "{free} bytes: {appended:?}");
+        refusals += u64::from(is_full);
+        disk.set_capacity(None);
+        log.append(&[(1, vote(2, 1))]).unwrap();
+        log.sync().unwrap();
+    }
+    assert!(0 < refusals && refusals < SEGMENT_BYTES);
 }
 
 /// Appends entries to group 1 until the disk is full, and returns how many went in.

@@ -54,13 +54,16 @@ impl Operation {
     }
 }
 
-/// Searches an order for these calls, at most [`MAX_OPERATIONS`], on a key that holds nothing, and looks at no more than so many states.
+/// Searches an order for these calls, in the order in which they were called and at most [`MAX_OPERATIONS`], on a key that holds nothing, and
+/// looks at no more than so many states.
 #[must_use]
-pub(crate) fn search(calls: &[Call], max_states: usize) -> Verdict {
+pub fn search(calls: &[Call], max_states: usize) -> Verdict {
+    let calls: Vec<_> = calls.iter().filter(|call| matters(call, calls)).collect();
     if calls.len() > 64 {
         return Verdict::Inconclusive;
     }
-    let must: u64 = bits(calls, |call| call.returned.is_some());
+    let must: u64 = bits(&calls, |call| call.returned.is_some());
+    let lost: u64 = bits(&calls, |call| is_lost_increment(call));
     let mut seen = BTreeSet::from([(0_u64, 0_i64)]);
     let mut open = vec![(0_u64, 0_i64)];
     while let Some((done, state)) = open.pop() {
@@ -68,14 +71,19 @@ pub(crate) fn search(calls: &[Call], max_states: usize) -> Verdict {
             return Verdict::Linearizable;
         }
         let pending = |position: &usize| done >> position & 1 == 0;
-        let first_return = (0..calls.len())
+        let returns = (0..calls.len())
             .filter(pending)
-            .filter_map(|position| calls[position].returned.map(|(at, _)| at))
-            .min();
+            .filter_map(|position| calls[position].returned);
+        let first_return = returns.map(|(at, _)| at).min();
         for position in (0..calls.len()).filter(pending) {
-            let call = &calls[position];
+            let call = calls[position];
             // What began after another had ended must come after it.
             if first_return.is_some_and(|first| first < call.called) {
+                break;
+            }
+            // One lost increment is like another: the earliest will do.
+            let earlier = (1 << position) - 1;
+            if is_lost_increment(call) && lost & !done & earlier != 0 {
                 continue;
             }
             let (next, told) = call.operation.apply(state);
@@ -94,7 +102,28 @@ pub(crate) fn search(calls: &[Call], max_states: usize) -> Verdict {
     Verdict::Impossible
 }
 
-fn bits(calls: &[Call], wanted: impl Fn(&Call) -> bool) -> u64 {
+/// Whether a call may make a difference: one without an answer does not if it tells nothing, or wrote what nobody has seen, since it may as well
+/// not have happened.
+fn matters(call: &Call, calls: &[Call]) -> bool {
+    let was_seen = |value| {
+        let told = calls
+            .iter()
+            .filter_map(|call| Some((call.operation, call.returned?.1)));
+        told.into_iter().any(|told| told == (Operation::Get, value))
+    };
+    call.returned.is_some()
+        || match call.operation {
+            Operation::Get => false,
+            Operation::Increment => true,
+            Operation::Set(value) => was_seen(value),
+        }
+}
+
+fn is_lost_increment(call: &Call) -> bool {
+    call.returned.is_none() && call.operation == Operation::Increment
+}
+
+fn bits(calls: &[&Call], wanted: impl Fn(&Call) -> bool) -> u64 {
     let wanted = calls.iter().enumerate().filter(|(_, call)| wanted(call));
     wanted.fold(0, |bits, (position, _)| bits | 1 << position)
 }
@@ -162,9 +191,21 @@ mod tests {
     }
 
     #[test]
+    fn lost_increments_may_come_late_or_never_but_not_more_than_once() {
+        let lost = call(Operation::Increment, 1, None);
+        let read = |at, value| call(Operation::Get, at, Some((at + 1, value)));
+        let late = [lost, lost, read(3, 0), read(5, 1), read(7, 2)];
+        assert_eq!(search(&late, 1000), Verdict::Linearizable);
+        let twice = [lost, lost, read(3, 1), read(5, 3)];
+        assert_eq!(search(&twice, 1000), Verdict::Impossible);
+        let too_early = [read(1, 1), call(Operation::Increment, 3, None)];
+        assert_eq!(search(&too_early, 1000), Verdict::Impossible);
+    }
+
+    #[test]
     fn a_search_that_is_given_up_says_so() {
         let mut calls: Vec<_> = (0..20)
-            .map(|value| call(Operation::Set(value + 1), 1, None))
+            .map(|value| call(Operation::Set(value + 1), 1, Some((100, 0))))
             .collect();
         calls.push(call(Operation::Get, 2, Some((3, 99))));
         assert_eq!(search(&calls, 1000), Verdict::Inconclusive);
