@@ -49,6 +49,11 @@ impl Cluster {
                     self.feed(node, Event::SnapshotSent { to, delivered })?;
                 }
             }
+            Planned::Client { node, boot, event } => {
+                if self.is_start(node, boot) {
+                    self.feed(node, event)?;
+                }
+            }
             Planned::Synced { node, boot, number } => {
                 if self.is_start(node, boot) {
                     self.synced(node, number)?;
@@ -81,6 +86,7 @@ impl Cluster {
         let (Planned::Tick(id)
         | Planned::Deliver { to: id, .. }
         | Planned::SnapshotSent { node: id, .. }
+        | Planned::Client { node: id, .. }
         | Planned::Persisted { node: id, .. }
         | Planned::Flushed { node: id, .. }
         | Planned::Synced { node: id, .. }) = *planned;

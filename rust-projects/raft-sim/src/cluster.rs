@@ -84,6 +84,11 @@ pub(crate) enum Planned {
         to: NodeId,
         delivered: bool,
     },
+    Client {
+        node: NodeId,
+        boot: u64,
+        event: Event,
+    },
     Synced {
         node: NodeId,
         boot: u64,
@@ -376,13 +381,28 @@ impl Cluster {
         self.clients
     }
 
+    /// A client's request reaches the server, at once unless it stands still.
+    fn ask(&mut self, id: NodeId, event: Event) -> Stepped {
+        let node = self.node(id);
+        if node.running.is_none() || node.paused_until <= self.now {
+            return self.feed(id, event);
+        }
+        let planned = Planned::Client {
+            node: id,
+            boot: node.boot,
+            event,
+        };
+        self.queue.push(node.paused_until, planned);
+        Ok(())
+    }
+
     /// A client asks a server to apply a request. The answer is an [`Occurrence`]; never one if the server does not run.
     ///
     /// # Errors
     /// [`Violation`].
     pub fn write(&mut self, id: NodeId, request: Request) -> Stepped<Client> {
         let client = self.client();
-        self.feed(id, Event::Write(vec![(client, request)]))?;
+        self.ask(id, Event::Write(vec![(client, request)]))?;
         Ok(client)
     }
 
@@ -392,7 +412,7 @@ impl Cluster {
     /// [`Violation`].
     pub fn read(&mut self, id: NodeId, request: Request) -> Stepped<Client> {
         let client = self.client();
-        self.feed(id, Event::Read(client, request))?;
+        self.ask(id, Event::Read(client, request))?;
         Ok(client)
     }
 
@@ -412,7 +432,7 @@ impl Cluster {
             voters,
             learners,
         };
-        self.feed(id, event)?;
+        self.ask(id, event)?;
         Ok(client)
     }
 
@@ -422,7 +442,7 @@ impl Cluster {
     /// [`Violation`].
     pub fn transfer(&mut self, id: NodeId, to: NodeId) -> Stepped<Client> {
         let client = self.client();
-        self.feed(id, Event::Transfer { client, to })?;
+        self.ask(id, Event::Transfer { client, to })?;
         Ok(client)
     }
 

@@ -206,7 +206,7 @@ impl Faults {
                 self.disturb_network(fault, cluster);
             }
             Fault::ClockRate => {
-                let rate = self.random.between(TRUE_RATE * 7 / 10, TRUE_RATE * 14 / 10);
+                let rate = self.random.between(TRUE_RATE / 2, TRUE_RATE * 2);
                 cluster.set_clock_rate(id, rate);
                 cluster.counters.add(Sometimes::ClockRateChanged);
             }
@@ -238,7 +238,11 @@ impl Faults {
 
     fn partition(&mut self, fault: Fault, cluster: &mut Cluster) {
         let ids: Vec<_> = cluster.ids().collect();
-        let (here, there): (Vec<_>, Vec<_>) = ids.iter().partition(|_| self.random.chance(500));
+        let alone = cluster.leader().filter(|_| self.random.chance(400));
+        let (here, there): (Vec<_>, Vec<_>) = ids.iter().partition(|&&id| match alone {
+            Some(leader) => id == leader,
+            None => self.random.chance(500),
+        });
         if fault == Fault::Partition {
             cluster.partition(&[&here, &there]);
         } else {

@@ -67,6 +67,12 @@ impl Network {
         !self.blocked.is_empty()
     }
 
+    /// After how long a snapshot that arrived does so once more, if it does.
+    pub(crate) fn old_snapshot(&self, random: &mut Random) -> Option<Time> {
+        let again = self.old > 0 && random.chance(400);
+        again.then(|| random.micros(20_000, 3_000_000))
+    }
+
     /// After how long a message arrives: never, once, or several times. The second result says that the last is a very late one.
     pub(crate) fn arrivals(&self, random: &mut Random) -> (Vec<Time>, bool) {
         let mut arrivals = Vec::with_capacity(1);

@@ -360,7 +360,8 @@ fn settings(random: &mut Random) -> Settings {
     settings.give_up = random.micros(500_000, 4_000_000);
     settings.flush_bytes = usize::try_from(random.between(100, 3000)).unwrap_or(100);
     settings.compact_bytes = usize::try_from(random.between(100, 4000)).unwrap_or(100);
-    settings.keep_bytes = usize::try_from(random.below(1500)).unwrap_or(0);
+    let keep = if random.chance(500) { 0 } else { 1500 };
+    settings.keep_bytes = usize::try_from(random.below(keep)).unwrap_or(0);
     settings.check_entries = random.between(3, 40);
     let flow = &mut settings.raft.flow;
     flow.max_message_bytes = usize::try_from(random.between(1, 2000)).unwrap_or(1);

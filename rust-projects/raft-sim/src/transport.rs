@@ -55,6 +55,18 @@ impl Cluster {
             1 => {}
             _ => self.counters.add(Sometimes::MessageDuplicated),
         }
+        // Among many messages they are few, and an old one is worse than other old messages.
+        if matches!(parcel, Parcel::Snapshot(..))
+            && let Some(after) = self.network.old_snapshot(&mut self.random)
+        {
+            let planned = Planned::Deliver {
+                from,
+                to,
+                parcel: parcel.clone(),
+                old: true,
+            };
+            self.queue.push(self.now + after, planned);
+        }
         for (position, after) in arrivals.into_iter().enumerate() {
             let planned = Planned::Deliver {
                 from,

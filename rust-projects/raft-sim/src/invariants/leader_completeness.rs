@@ -1,7 +1,8 @@
 //! Leader Completeness: if a log entry is committed in a given term, then that entry will be present in the logs of the leaders for all
-//! higher-numbered terms (Raft paper, Figure 3; section 5.4).
+//! higher-numbered terms (Raft paper, Figure 3; section 5.4). And what it rests on: a leader takes as committed, by counting who holds it, only
+//! an entry of its own term, and with it those before (section 5.4.2, Figure 8).
 
-use raft::{Index, Term};
+use raft::{Index, Role, Term};
 
 use super::{Checked, Seen, broken};
 use crate::counters::{Counters, Sometimes};
@@ -22,7 +23,7 @@ impl LeaderCompleteness {
         for index in seen.before.committed + 1..=seen.after.committed {
             self.commit(seen, index, counters)?;
         }
-        Ok(())
+        check_counted(seen)
     }
 
     fn known(&self, index: Index) -> Option<(Term, Term)> {
@@ -80,4 +81,22 @@ impl LeaderCompleteness {
             ),
         }
     }
+}
+
+fn check_counted(seen: &Seen<'_>) -> Checked {
+    let (before, after) = (&seen.before, &seen.after);
+    if after.role != Role::Leader || after.committed == before.committed {
+        return Ok(());
+    }
+    let entry = seen.replica.core().term_at(after.committed);
+    if entry.is_some_and(|entry| entry != after.term) {
+        return broken(
+            NAME,
+            format!(
+                "server {} commits entry {} of an earlier term by counting in term {}",
+                seen.node, after.committed, after.term
+            ),
+        );
+    }
+    Ok(())
 }
