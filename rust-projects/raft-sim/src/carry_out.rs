@@ -21,12 +21,14 @@ impl Cluster {
             return Ok(false);
         };
         self.now = self.now.max(at);
-        if let Some(later) = self.paused(&planned) {
-            if let Planned::Tick(id) = planned
-                && let tick_at = &mut self.node_mut(id).tick_at
-                && *tick_at == Some(at)
-            {
-                *tick_at = Some(later);
+        if let Some(mut later) = self.paused(&planned) {
+            if let Planned::Tick(id) = planned {
+                // Nothing says what a process that goes on looks at first: its timers, or what has come meanwhile.
+                later += self.random.micros(0, 1000);
+                let tick_at = &mut self.node_mut(id).tick_at;
+                if *tick_at == Some(at) {
+                    *tick_at = Some(later);
+                }
             }
             self.queue.push(later, planned);
             return Ok(true);

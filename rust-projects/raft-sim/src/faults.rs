@@ -200,6 +200,11 @@ impl Faults {
             Fault::Pause => {
                 let length = self.random.micros(20_000, 700_000);
                 cluster.pause(id, length);
+                if self.random.chance(400) {
+                    // Whoever stands still for long is cut off by the others, and takes a while to be back.
+                    cluster.disconnect(id);
+                    self.later(cluster, 200_000, 1_000_000, Planned::HealLinks);
+                }
             }
             Fault::Partition | Fault::OneWay => self.partition(fault, cluster),
             Fault::Loss | Fault::Duplicate | Fault::Reorder | Fault::Old => {
