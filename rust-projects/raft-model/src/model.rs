@@ -314,6 +314,10 @@ impl RaftModel {
     fn actions_of(&self, state: &State, id: NodeId, actions: &mut Vec<Action>) {
         let server = state.server(id);
         let left = &state.left;
+        let writes = server.unsynced.len();
+        if left.crashes > 0 {
+            actions.extend((0..=writes).map(|survive| Action::Crash(id, survive)));
+        }
         let (role, term) = (server.core.role(), server.core.hard_state().term);
         if role == Role::Leader {
             if left.commands > 0 {
@@ -331,13 +335,9 @@ impl RaftModel {
         if left.snapshots > 0 && server.applied > server.disk.compacted.index {
             actions.push(Action::Snapshot(id));
         }
-        let writes = server.unsynced.len();
         actions.extend((1..=writes).map(|count| Action::Sync(id, count)));
         if server.untold.is_some() {
             actions.push(Action::Tell(id));
-        }
-        if left.crashes > 0 {
-            actions.extend((0..=writes).map(|survive| Action::Crash(id, survive)));
         }
     }
 }
@@ -379,13 +379,14 @@ impl Model for RaftModel {
             actions.extend(state.wire.iter().cloned().map(Action::Lose));
             return;
         }
-        actions.extend(state.wire.iter().cloned().map(Action::Deliver));
-        if state.left.duplicates > 0 {
-            actions.extend(state.wire.iter().cloned().map(Action::Duplicate));
-        }
+        // Depth first takes the last one first. What there is little of comes first here, so that it is tried late, and in all states.
         for id in state.ids() {
             self.actions_of(state, id, actions);
         }
+        if state.left.duplicates > 0 {
+            actions.extend(state.wire.iter().cloned().map(Action::Duplicate));
+        }
+        actions.extend(state.wire.iter().cloned().map(Action::Deliver));
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {

@@ -37,6 +37,18 @@ pub const ALL: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "two",
+        about: "two terms, one command, two messages under way, one crash",
+        model: two,
+        meets: &[
+            Event::ElectedInTerm2,
+            Event::CommandCommitted,
+            Event::OlderTermCommitted,
+            Event::Truncated,
+            Event::WriteLost,
+        ],
+    },
+    Scenario {
         name: "full",
         about: "two terms, one command, four messages under way, one crash, one of them twice",
         model: full,
@@ -165,6 +177,12 @@ const ONE_EACH: Left = Left {
 fn small() -> RaftModel {
     let mut model = begin(3, ONE_EACH);
     model.max_in_flight = 1;
+    model
+}
+
+fn two() -> RaftModel {
+    let mut model = begin(3, ONE_EACH);
+    model.max_in_flight = 2;
     model
 }
 

@@ -48,6 +48,7 @@ macro_rules! scenarios {
 
 scenarios! {
     fn small() = "small" meets [Event::ElectedInTerm1, Event::ElectedInTerm2, Event::WriteLost, Event::Lost];
+    fn two() = "two" meets [Event::ElectedInTerm1, Event::WriteLost, Event::CleanCrash];
     fn full() = "full" meets [Event::ElectedInTerm1, Event::WriteLost, Event::CleanCrash, Event::Duplicated];
     fn pre_vote() = "pre-vote" meets [Event::ElectedInTerm1, Event::Lost, Event::Duplicated];
     fn late() = "late" meets [Event::ElectedInTerm1, Event::WriteLost];
