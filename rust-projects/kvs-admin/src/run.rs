@@ -82,8 +82,7 @@ pub(crate) fn open(dir: &Path) -> Result<LogEngine, Failure> {
     require_data(dir)?;
     let options = Options {
         background: false,
-        reserve_bytes: 0,
-        ..Options::default()
+        ..Options::small()
     };
     LogEngine::open(dir, options).map_err(Failure::of(dir))
 }

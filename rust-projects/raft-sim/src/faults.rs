@@ -210,22 +210,14 @@ impl Faults {
             Fault::Loss | Fault::Duplicate | Fault::Reorder | Fault::Old => {
                 self.disturb_network(fault, cluster);
             }
+            Fault::ClockRate if self.random.chance(300) => self.leave_behind(cluster),
             Fault::ClockRate => {
                 let rate = self.random.between(TRUE_RATE / 2, TRUE_RATE * 2);
                 cluster.set_clock_rate(id, rate);
                 cluster.counters.add(Sometimes::ClockRateChanged);
             }
             Fault::WallJump => self.jump(id, cluster),
-            Fault::SlowDisk => {
-                cluster.counters.add(Sometimes::DiskSlow);
-                let speed = DiskSpeed {
-                    sync_low_us: 1000,
-                    sync_high_us: self.random.between(5000, 250_000),
-                    late: self.random.below(600),
-                };
-                cluster.set_disk_speed(id, speed);
-                self.later(cluster, 50_000, 1_500_000, Planned::HealDisk(id));
-            }
+            Fault::SlowDisk => self.slow_down(id, cluster),
             Fault::FullDisk => {
                 cluster.set_disk_full(id, true);
                 self.later(cluster, 20_000, 400_000, Planned::HealDisk(id));
@@ -239,6 +231,17 @@ impl Faults {
             }
         }
         Ok(())
+    }
+
+    fn slow_down(&mut self, id: NodeId, cluster: &mut Cluster) {
+        cluster.counters.add(Sometimes::DiskSlow);
+        let speed = DiskSpeed {
+            sync_low_us: 1000,
+            sync_high_us: self.random.between(5000, 250_000),
+            late: self.random.below(600),
+        };
+        cluster.set_disk_speed(id, speed);
+        self.later(cluster, 50_000, 1_500_000, Planned::HealDisk(id));
     }
 
     fn partition(&mut self, fault: Fault, cluster: &mut Cluster) {
@@ -259,6 +262,23 @@ impl Faults {
             cluster.note(0, || format!("nothing gets from {here:?} to {there:?}"));
         }
         self.later(cluster, 20_000, 1_500_000, Planned::HealLinks);
+    }
+
+    /// A leader is cut off and so slow that it still believes to lead when others have long elected one of themselves.
+    fn leave_behind(&mut self, cluster: &mut Cluster) {
+        let Some(leader) = cluster.leader() else {
+            return;
+        };
+        for id in cluster.ids() {
+            let rate = if id == leader {
+                TRUE_RATE / 8
+            } else {
+                TRUE_RATE * 2
+            };
+            cluster.set_clock_rate(id, rate);
+        }
+        cluster.disconnect(leader);
+        self.later(cluster, 100_000, 800_000, Planned::HealLinks);
     }
 
     fn disturb_network(&mut self, fault: Fault, cluster: &mut Cluster) {

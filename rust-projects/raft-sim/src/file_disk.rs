@@ -56,7 +56,7 @@ impl FileDisk {
         }
     }
 
-    fn from_group(&self, group: raft_log::Group) -> Recovered {
+    fn recovered(&self, group: raft_log::Group) -> Recovered {
         let (compacted, configuration) = group.base.map_or_else(
             || (LogId::default(), self.founders.clone()),
             |base| (base.last, base.configuration),
@@ -90,7 +90,7 @@ impl LogDisk for FileDisk {
                 configuration: self.founders.clone(),
                 ..Recovered::default()
             },
-            |group| self.from_group(group),
+            |group| self.recovered(group),
         ))
     }
 

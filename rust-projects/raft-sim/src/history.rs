@@ -57,13 +57,13 @@ impl Operation {
 /// Searches an order for these calls, in the order in which they were called and at most [`MAX_OPERATIONS`], on a key that holds nothing, and
 /// looks at no more than so many states.
 #[must_use]
-pub fn search(calls: &[Call], max_states: usize) -> Verdict {
+pub(crate) fn search(calls: &[Call], max_states: usize) -> Verdict {
     let calls: Vec<_> = calls.iter().filter(|call| matters(call, calls)).collect();
     if calls.len() > 64 {
         return Verdict::Inconclusive;
     }
     let must: u64 = bits(&calls, |call| call.returned.is_some());
-    let lost: u64 = bits(&calls, |call| is_lost_increment(call));
+    let lost: u64 = bits(&calls, is_lost_increment);
     let mut seen = BTreeSet::from([(0_u64, 0_i64)]);
     let mut open = vec![(0_u64, 0_i64)];
     while let Some((done, state)) = open.pop() {

@@ -38,6 +38,7 @@ mod carry_out;
 mod clients;
 mod clock;
 mod cluster;
+mod control;
 mod counters;
 mod disk;
 mod engine;

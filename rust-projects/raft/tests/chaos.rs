@@ -10,7 +10,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use raft::{
     Config, Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, NodeId, Outgoing,
-    Outputs, Payload, SnapshotMeta, Start, Time, Write,
+    Outputs, Payload, SnapshotMeta, Start, Term, Time, Write,
 };
 
 /// What happens next. Numbers choose among what there is.
@@ -94,6 +94,8 @@ struct World {
     now: Time,
     /// The one history: what was applied anywhere, by index.
     history: BTreeMap<Index, Entry>,
+    /// The term in which each entry of it was applied first, no earlier than that in which it was committed.
+    applied_in: BTreeMap<Index, Term>,
     leaders: BTreeMap<u64, NodeId>,
     commands: u64,
     reads: BTreeMap<u64, Index>,
@@ -130,6 +132,7 @@ impl World {
             wire: Vec::new(),
             now: Time::ZERO,
             history: BTreeMap::new(),
+            applied_in: BTreeMap::new(),
             leaders: BTreeMap::new(),
             commands: 0,
             reads: BTreeMap::new(),
@@ -216,6 +219,8 @@ impl World {
             server.applied_to = meta.last.index;
         }
         for entry in out.apply {
+            let term = self.server(id).core.hard_state().term;
+            self.applied_in.entry(entry.id.index).or_insert(term);
             let known = self
                 .history
                 .entry(entry.id.index)
@@ -263,7 +268,8 @@ impl World {
             let leader = *self.leaders.entry(term).or_insert(id);
             assert_eq!(leader, id, "Election Safety: one leader in term {term}");
             for (index, entry) in self.history.range(compacted + 1..) {
-                if entry.id.term <= term {
+                // A leader of an earlier term that does not know of its end may lack what was committed since.
+                if self.applied_in[index] <= term {
                     assert_eq!(
                         log.get(index),
                         Some(entry),

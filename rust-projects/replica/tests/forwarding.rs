@@ -1,5 +1,7 @@
 //! Requests that a peer forwards: a refusal is final, whatever the network brings again.
 
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -46,6 +46,9 @@ const IDENTITY: Identity = Identity {
     format: 1,
 };
 
+/// The directory of fjall's own files.
+const FILES: &str = "fjall";
+
 /// In front of every key.
 const KEY_TAG: u8 = 0;
 
@@ -265,9 +268,19 @@ impl FjallEngine {
     pub fn open(dir: &Path, policy: SyncPolicy) -> Result<Self> {
         RealFs.create_dir_all(dir)?;
         let lock = RealFs.lock_dir(dir)?;
+        if Identity::read(&RealFs, dir)?.is_none() && RealFs.exists(&dir.join(FILES))? {
+            let what =
+                "it is missing although there are fjall's files: this may be a part of a copy";
+            return Err(Error::corrupt(&Identity::path(dir), 0, what));
+        }
         IDENTITY.claim(&RealFs, dir)?;
+        Self::open_files(dir, policy, lock)
+    }
+
+    /// Opens or creates fjall's own files, whoever the directory says it belongs to.
+    fn open_files(dir: &Path, policy: SyncPolicy, lock: Box<dyn DirLock>) -> Result<Self> {
         let fail = |error| translate("open", dir, error);
-        let database = Database::builder(dir.join("fjall")).open().map_err(fail)?;
+        let database = Database::builder(dir.join(FILES)).open().map_err(fail)?;
         let options = KeyspaceCreateOptions::default;
         let store = Arc::new(Store {
             keyspace: database.keyspace("default", options).map_err(fail)?,
@@ -390,7 +403,7 @@ impl Checkpoint for FjallEngine {
             return Err(fail(std::io::ErrorKind::DirectoryNotEmpty.into()));
         }
         let view = View::latest(&self.latest.0);
-        let copy = Self::open(dir, SyncPolicy::Never)?;
+        let copy = Self::open_files(dir, SyncPolicy::Never, RealFs.lock_dir(dir)?)?;
         let mut batch = Batch::new();
         let mut bytes = 0;
         for pair in view.entries(&KeyRange::all(), Direction::Forward) {
@@ -404,6 +417,28 @@ impl Checkpoint for FjallEngine {
             }
         }
         copy.write(&batch)?;
-        copy.sync().map(drop)
+        copy.sync()?;
+        // Last: without it what an interruption leaves does not open.
+        IDENTITY.record(&RealFs, dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Checkpoint;
+
+    #[test]
+    fn a_copy_without_its_identity_which_is_written_last_is_refused() {
+        let (dir, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let engine = FjallEngine::open(dir.path(), SyncPolicy::Always).unwrap();
+        engine.put(b"key", b"value").unwrap();
+        engine.checkpoint(target.path()).unwrap();
+        std::fs::remove_file(Identity::path(target.path())).unwrap();
+        let error = FjallEngine::open(target.path(), SyncPolicy::Always)
+            .err()
+            .unwrap();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+        assert_eq!(Identity::read(&RealFs, target.path()).unwrap(), None);
     }
 }

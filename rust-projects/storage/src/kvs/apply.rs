@@ -126,11 +126,11 @@ impl ApplyStep<'_> {
 
     fn batch(&mut self, batch: &Batch) {
         let ops = batch.ops();
-        let ranges = ops.iter().any(|op| matches!(op, Op::DeleteRange { .. }));
+        let ranges: Vec<_> = ops.iter().enumerate().filter_map(as_range).collect();
         for (at, op) in ops.iter().enumerate() {
             // What a later range deletion of the batch removes is not written at all. So of two records with one
             // sequence number the point record is the later one, wherever compaction puts them.
-            if ranges && removed_later(&ops[at + 1..], op) {
+            if removed_later(&ranges, at, op) {
                 continue;
             }
             if at % WARM == 0
@@ -230,11 +230,20 @@ fn op_key(op: &Op) -> &[u8] {
     }
 }
 
-fn removed_later(later: &[Op], op: &Op) -> bool {
+/// The range deletion that `op` is, and where it stands in its batch.
+fn as_range((at, op): (usize, &Op)) -> Option<(usize, &KeyRange)> {
+    match op {
+        Op::DeleteRange { range } => Some((at, range)),
+        Op::Put { .. } | Op::Delete { .. } => None,
+    }
+}
+
+/// Does one of `ranges`, those of a batch in its order, remove what the change at `at` does? Linear in the ranges behind
+/// it, at most; where each removes all keys, as a Redis client's do, the first says so.
+fn removed_later(ranges: &[(usize, &KeyRange)], at: usize, op: &Op) -> bool {
     let (Op::Put { key, .. } | Op::Delete { key }) = op else {
         return false;
     };
-    later
-        .iter()
-        .any(|op| matches!(op, Op::DeleteRange { range } if range.contains(key)))
+    let later = ranges.partition_point(|(range_at, _)| *range_at <= at);
+    ranges[later..].iter().any(|(_, range)| range.contains(key))
 }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::index::{Found, Index, LeafView, Spot, Version};
+use super::segment::segment_path;
 use super::shared::{Shared, put_len};
 use super::snapshot::Pin;
-use crate::{Direction, Entries, KeyRange, Keys, Reader, Result, Seq};
+use crate::{Direction, Entries, Error, KeyRange, Keys, Reader, Result, Seq};
 
 impl Shared {
     /// The newest value of `key` at the position that `at` gives.
     pub(super) fn get(&self, key: &[u8], at: impl Fn() -> Seq) -> Result<Option<Bytes>> {
         let mut found = self.index.find(key, &at, || self.visible());
+        let mut missed = None;
         loop {
             let value = match found {
                 Some(Found::Spot(spot)) => self.fetch_spot(key, spot)?,
@@ -25,9 +27,23 @@ impl Shared {
                 return Ok(value);
             }
             // Compaction moved the value between the look-up and the read, and the index knows the new place; or the spot
-            // was not enough.
-            found = self.index.get(key, &at).map(Found::Version);
+            // was not enough. The same place twice: no segment goes before the index has left it.
+            let version = self.index.get(key, &at);
+            if let Some(version) = version.filter(|_| version == missed) {
+                return Err(self.no_segment(&version));
+            }
+            missed = version;
+            found = version.map(Found::Version);
         }
+    }
+
+    fn no_segment(&self, version: &Version) -> Error {
+        let what = "the index has a value in this segment, which is not there";
+        Error::corrupt(
+            &segment_path(&self.dir, version.segment),
+            version.offset.into(),
+            what,
+        )
     }
 
     /// The value at `spot`, or `None` when it is not there or it takes more to say whether it is.
@@ -275,7 +291,7 @@ mod tests {
     use super::super::index::fingerprint_of;
     use super::super::{LogEngine, Options};
     use crate::file::fault::FaultFs;
-    use crate::{Batch, Durability, Engine, Reader};
+    use crate::{Batch, Durability, Engine, Error, Reader};
 
     /// Two keys of equal length whose fingerprints are the same.
     fn twins() -> [Vec<u8>; 2] {
@@ -289,15 +305,32 @@ mod tests {
             .expect("there are more keys than fingerprints")
     }
 
-    #[test]
-    fn keys_with_the_same_fingerprint_are_told_apart_by_what_the_log_says() {
+    fn open() -> LogEngine {
         let options = Options {
             reserve_bytes: 0,
             background: false,
             files: std::sync::Arc::new(FaultFs::new()),
             ..Options::default()
         };
-        let engine = LogEngine::open(Path::new("/data"), options).unwrap();
+        LogEngine::open(Path::new("/data"), options).unwrap()
+    }
+
+    #[test]
+    fn a_value_whose_segment_is_gone_is_an_error_and_not_looked_for_for_ever() {
+        let engine = open();
+        engine.put(b"key", b"value").unwrap();
+        engine.sync().unwrap();
+        let shared = &engine.shared;
+        let segment = shared.segments.all()[0].id();
+        shared.segments.remove(segment);
+        let error = shared.get(b"key", || shared.visible()).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+        assert_eq!(shared.get(b"other", || shared.visible()).unwrap(), None);
+    }
+
+    #[test]
+    fn keys_with_the_same_fingerprint_are_told_apart_by_what_the_log_says() {
+        let engine = open();
         let [one, other] = twins();
         engine.put(&one, b"1").unwrap();
         engine.sync().unwrap();
