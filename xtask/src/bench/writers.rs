@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use storage::kvs::{LogEngine, Options};
+use storage::log::temporary_path;
 use storage::{Batch, Durability, Engine, SyncPolicy};
 
 use super::data::Pairs;
@@ -242,9 +243,7 @@ fn watch_compaction(
 
 fn has_unnamed_output(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| {
-        entries.any(|entry| {
-            entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "tmp"))
-        })
+        entries.any(|entry| entry.is_ok_and(|entry| entry.path() == temporary_path(&entry.path())))
     })
 }
 
@@ -324,6 +323,16 @@ mod tests {
         assert!(figures["writes_per_s"] > 0.0);
         assert!(figures["writes_per_sync"] >= 1.0, "{figures:?}");
         assert!(figures["p50_s"] <= figures["p99_s"] && figures["p99_s"] <= figures["max_s"]);
+    }
+
+    #[test]
+    fn an_output_of_compaction_is_told_from_a_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let segment = storage::log::segment_path(dir.path(), 7);
+        std::fs::write(&segment, "").unwrap();
+        assert!(!has_unnamed_output(dir.path()));
+        std::fs::write(temporary_path(&segment), "").unwrap();
+        assert!(has_unnamed_output(dir.path()));
     }
 
     #[test]

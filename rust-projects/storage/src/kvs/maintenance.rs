@@ -11,6 +11,9 @@ use crate::{Error, Result, SyncPolicy};
 
 /// How often the background thread looks for work.
 const TICK: Duration = Duration::from_millis(100);
+/// So many times its rate is allowed to compaction while half of everything is garbage. Without a bound a segment's worth of copying
+/// held up writers by a third of a second.
+const HURRY: u64 = 4;
 /// How long it leaves work alone that failed: a damaged segment would be read over and over.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -106,7 +109,7 @@ fn run(shared: &Shared) {
         let pace = Pacer {
             shared,
             began: Instant::now(),
-            bytes: std::cell::Cell::new(0),
+            due: std::cell::Cell::new(Duration::ZERO),
         };
         // Out of space or a damaged file: it is tried again later, and until it works the figures say why.
         let outcome = shared.maintain(&|bytes| pace.spend(bytes));
@@ -117,20 +120,25 @@ fn run(shared: &Shared) {
     }
 }
 
-/// Keeps compaction below its rate.
+/// Keeps compaction below its rate, or [`HURRY`] times as much.
 struct Pacer<'a> {
     shared: &'a Shared,
     began: Instant,
-    bytes: std::cell::Cell<u64>,
+    /// When what was copied so far is due, since then.
+    due: std::cell::Cell<Duration>,
 }
 
 impl Pacer<'_> {
     fn spend(&self, bytes: u64) -> bool {
-        self.bytes.set(self.bytes.get() + bytes);
         let rate = self.shared.options.compaction_bytes_per_second.max(1);
-        let due = Duration::from_secs_f64(self.bytes.get() as f64 / rate as f64);
-        let ahead = due.saturating_sub(self.began.elapsed());
-        if ahead < Duration::from_millis(2) || self.is_urgent() {
+        let rate = if self.is_urgent() { rate * HURRY } else { rate };
+        let now = self.began.elapsed();
+        // Time that went by otherwise, with hints or in the disk, is not saved up to hurry later.
+        let due = self.due.get().max(now) + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        self.due.set(due);
+        let ahead = due.saturating_sub(now);
+        // Without its reserve the store does not grow until compaction has made room: nobody is to be spared.
+        if ahead < Duration::from_millis(2) || !self.shared.reserve.is_held() {
             return !self.shared.signal.is_stopping();
         }
         self.shared.pause(ahead)
@@ -141,7 +149,7 @@ impl Pacer<'_> {
         let all = self.shared.segments.all();
         let size: u64 = all.iter().map(|segment| segment.size()).sum();
         let garbage: u64 = all.iter().map(|segment| segment.garbage()).sum();
-        !self.shared.reserve.is_held() || garbage * 2 > size
+        garbage * 2 > size
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Compaction starts when this share of all bytes is garbage, in percent.
     pub garbage_percent: u64,
-    /// Compaction reads and writes at most so many bytes a second while garbage is less than half of all bytes.
+    /// Compaction reads at most so many bytes a second, and four times as many while garbage is half of all bytes.
     pub compaction_bytes_per_second: u64,
     /// Memory for blocks of segments read lately, in bytes; 0 for none. A working set that fits is read from the files
     /// once. Values longer than 16 KiB are not kept. The tables of the blocks are not counted: 0.2 % of the data.

@@ -16,6 +16,10 @@ use crate::{Result, Seq};
 /// Records are written in frames of about this size.
 const FRAME_BYTES: usize = 256 << 10;
 
+/// What was written is synced in pieces of this size: one sync of all of it would hold up the syncs of the log for as long as the disk
+/// takes, a third of a second for a whole segment.
+const SYNC_BYTES: u64 = 1 << 20;
+
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) header: Header,
@@ -26,6 +30,8 @@ pub(super) struct Output {
     frame: FrameWriter,
     /// Where the current frame goes.
     start: u64,
+    /// Up to where it is on the disk.
+    synced: u64,
     seq: Seq,
     capacity: u64,
     /// Bytes of the records, as [`record_len`] counts them.
@@ -64,6 +70,7 @@ impl Output {
             file,
             frame: FrameWriter::new(Vec::new(), FrameKind::Moved),
             start: HEADER_LEN as u64,
+            synced: 0,
             seq: 0,
             capacity,
             record_bytes: 0,
@@ -90,6 +97,10 @@ impl Output {
             let bytes = frame.finish(self.header.salt, self.start, self.seq, HEADER_LEN as u64);
             self.file.write_all_at(&bytes, self.start)?;
             self.start += bytes.len() as u64;
+            if self.start - self.synced >= SYNC_BYTES {
+                self.file.sync_data()?;
+                self.synced = self.start;
+            }
             self.frame = FrameWriter::new(bytes, FrameKind::Moved);
         }
         Ok(())
