@@ -71,6 +71,11 @@ fn is_counter(slot: usize) -> bool {
 impl Clients {
     pub(crate) fn new(mut random: Random) -> Self {
         let clients = random.between(2, 6);
+        Self::of(clients, random)
+    }
+
+    /// So many of them.
+    pub(crate) fn of(clients: u64, mut random: Random) -> Self {
         let slots = usize::try_from(random.between(2, 6)).unwrap_or(2);
         let think_us = random.between(1, 10) * 4000;
         let mut all = Self {

@@ -193,6 +193,15 @@ pub(crate) fn position(id: NodeId) -> usize {
     usize::try_from(id - 1).expect("servers are counted from 1, and there are few")
 }
 
+/// A request of one command.
+#[must_use]
+pub fn request(words: &[&str]) -> Request {
+    let words = words
+        .iter()
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()));
+    vec![words.collect()]
+}
+
 /// Clients.
 impl Cluster {
     fn client(&mut self) -> Client {

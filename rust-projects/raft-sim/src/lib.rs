@@ -46,6 +46,7 @@ mod faults;
 mod file_disk;
 mod history;
 mod invariants;
+pub mod lab;
 mod network;
 mod node;
 mod observe;
@@ -57,7 +58,7 @@ mod trace;
 mod transport;
 
 pub use clock::{Clock, TRUE_RATE};
-pub use cluster::{Cluster, Occurrence, Setup, Stepped};
+pub use cluster::{Cluster, Occurrence, Setup, Stepped, request};
 pub use counters::{Counters, Sometimes};
 pub use disk::{DiskFailed, LogDisk, MemoryDisk};
 pub use faults::{Fault, UnknownFault};

@@ -40,6 +40,17 @@ impl Default for Network {
 }
 
 impl Network {
+    /// As bad as the labs' course has it: one message in ten is lost each way, and they take up to 27 ms, some a quarter of a second.
+    #[must_use]
+    pub fn unreliable() -> Self {
+        Self {
+            delay_high_us: 27_000,
+            loss: 100,
+            straggle: 100,
+            ..Self::default()
+        }
+    }
+
     /// Nothing gets from one to the other; the way back is not concerned.
     pub fn block(&mut self, from: NodeId, to: NodeId) {
         self.blocked.insert((from, to));

@@ -10,7 +10,7 @@ use replica::{Answer, Request, Settings};
 
 use crate::clients::Clients;
 use crate::clock::TRUE_RATE;
-use crate::cluster::{Cluster, Occurrence, Setup, Stepped};
+use crate::cluster::{Cluster, Occurrence, Setup, Stepped, request};
 use crate::counters::Counters;
 use crate::disk::MemoryDisk;
 use crate::faults::{Fault, Faults};
@@ -344,13 +344,6 @@ impl Run {
             self.clients.counter_ended(name, replies.get(position))
         })
     }
-}
-
-fn request(words: &[&str]) -> Request {
-    let words = words
-        .iter()
-        .map(|word| bytes::Bytes::copy_from_slice(word.as_bytes()));
-    vec![words.collect()]
 }
 
 /// Thresholds so small that a short run meets them often.

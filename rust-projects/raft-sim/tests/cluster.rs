@@ -3,16 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_sim::{Cluster, Setup, Stop};
-use replica::{Answer, Request};
+use raft_sim::{Cluster, Setup, Stop, request};
+use replica::Answer;
 use wire::Reply;
-
-fn request(words: &[&str]) -> Request {
-    let words = words
-        .iter()
-        .map(|word| Bytes::copy_from_slice(word.as_bytes()));
-    vec![words.collect()]
-}
 
 const LONG: Duration = Duration::from_secs(5);
 

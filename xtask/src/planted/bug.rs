@@ -11,7 +11,8 @@
 //! ```
 //!
 //! `Row` is the row of `docs/security.md`. Each `Test` (there may be several) is written as there: the file from the
-//! package's folder, and the test's function.
+//! package's folder, and the test's function. With a line `Seeds: 2000` the
+//! simulation (`raft-sim`) must notice it too, within so many seeds; such a bug need not name a test of its own.
 
 /// A bug to plant.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) struct Bug {
     pub(crate) package: String,
     /// Each of them must fail.
     pub(crate) tests: Vec<TestName>,
+    /// Within so many seeds the simulation must fail.
+    pub(crate) seeds: Option<u64>,
 }
 
 /// A test function and the file that it stands in.
@@ -39,16 +42,20 @@ impl Bug {
     /// What is missing in it or not understood, in words.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, String> {
         let (header, rest) = text.split_once("\n\n").unwrap_or((text, ""));
-        let (mut row, mut package, mut tests) = (None, None, Vec::new());
+        let (mut row, mut package, mut tests, mut seeds) = (None, None, Vec::new(), None);
         for line in header.lines() {
             match line.split_once(": ") {
                 Some(("Row", value)) => row = Some(value.to_owned()),
                 Some(("Package", value)) => package = Some(value.to_owned()),
                 Some(("Test", value)) => tests.push(TestName::parse(value)?),
+                Some(("Seeds", value)) => {
+                    let number = value.parse();
+                    seeds = Some(number.map_err(|_| format!("`{value}` is no number of seeds"))?);
+                }
                 _ => return Err(format!("`{line}` is no line of a header")),
             }
         }
-        if tests.is_empty() {
+        if tests.is_empty() && seeds.is_none() {
             return Err("the header has no line `Test: FILE::FUNCTION`".to_owned());
         }
         if rest.starts_with("diff ") || !rest.contains("\n\ndiff ") {
@@ -59,6 +66,7 @@ impl Bug {
             row: row.ok_or("the header has no line `Row: ROW`")?,
             package: package.ok_or("the header has no line `Package: NAME`")?,
             tests,
+            seeds,
         })
     }
 
@@ -69,6 +77,14 @@ impl Bug {
 }
 
 impl TestName {
+    /// The simulation, a test of package `raft-sim`.
+    pub(crate) fn simulation() -> Self {
+        Self {
+            file: "tests/seeds.rs".to_owned(),
+            function: "seeds_hold_every_invariant".to_owned(),
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let parts = text.rsplit_once("::");
         let (file, function) = parts.ok_or_else(|| format!("`{text}` is not `FILE::FUNCTION`"))?;
@@ -125,8 +141,11 @@ mod tests {
                 test("tests/a.rs", "it_fails"),
                 test("src/kvs/b.rs", "so_does_this"),
             ],
+            seeds: None,
         };
         assert_eq!(bug, expected);
+        let text = format!("{HEADER}Seeds: 300\n{PATCH}");
+        assert_eq!(Bug::parse("x", &text).unwrap().seeds, Some(300));
         assert!(bug.matches("S1") && bug.matches("retry") && !bug.matches("S2"));
     }
 
@@ -143,6 +162,7 @@ mod tests {
         }
         for bad in [
             format!("{HEADER}Why: because\n{PATCH}"),
+            format!("{HEADER}Seeds: some\n{PATCH}"),
             format!("{HEADER}Test: it_fails\n{PATCH}"),
             format!("{HEADER}Test: docs/a.md::it_fails\n{PATCH}"),
             format!("{HEADER}\ndiff --git a/x b/x\n"),

@@ -85,9 +85,14 @@ fn see_them_pass(scratch: &Scratch, bugs: &[Bug]) -> Result<(), Error> {
             tests.insert((&bug.package, &test.file, &test.function), test);
         }
     }
+    let (package, simulation) = ("raft-sim".to_owned(), TestName::simulation());
+    if bugs.iter().any(|bug| bug.seeds.is_some()) {
+        let key = (&package, &simulation.file, &simulation.function);
+        tests.insert(key, &simulation);
+    }
     let mut findings = Vec::new();
     for ((package, ..), test) in tests {
-        let outcome = see(scratch, package, test)?;
+        let outcome = see(scratch, package, test, None)?;
         if outcome != Outcome::Passed {
             findings.push(format!("{test} {outcome} before anything was planted"));
         }
@@ -102,11 +107,19 @@ fn plant(scratch: &Scratch, bug: &Bug) -> Result<Option<String>, Error> {
     scratch.apply(&patch_path(&bug.name))?;
     let mut unnoticed = Vec::new();
     for test in &bug.tests {
-        match see(scratch, &bug.package, test)? {
+        match see(scratch, &bug.package, test, None)? {
             Outcome::Failed | Outcome::Hung => {}
             outcome @ (Outcome::Passed | Outcome::Absent | Outcome::Unbuilt) => {
                 unnoticed.push(format!("{test} {outcome}"));
             }
+        }
+    }
+    if bug.seeds.is_some() {
+        let test = TestName::simulation();
+        let outcome = see(scratch, "raft-sim", &test, bug.seeds)?;
+        // Seeds that take too long have noticed nothing.
+        if outcome != Outcome::Failed {
+            unnoticed.push(format!("the simulation {outcome}"));
         }
     }
     let is_caught = unnoticed.is_empty();
@@ -115,11 +128,25 @@ fn plant(scratch: &Scratch, bug: &Bug) -> Result<Option<String>, Error> {
 }
 
 /// Runs a test and says how it ended.
-fn see(scratch: &Scratch, package: &str, test: &TestName) -> Result<Outcome, Error> {
+fn see(
+    scratch: &Scratch,
+    package: &str,
+    test: &TestName,
+    seeds: Option<u64>,
+) -> Result<Outcome, Error> {
     let began = Instant::now();
-    let outcome = scratch.test(package, test)?;
+    let outcome = scratch.test(package, test, seeds)?;
     let seconds = began.elapsed().as_secs();
     println!("  {test} {outcome} ({seconds} s with building)");
+    // A test of the simulation says how many seeds it took.
+    if outcome == Outcome::Failed
+        && let Some(words) = scratch
+            .printed()?
+            .lines()
+            .find(|line| line.starts_with("after "))
+    {
+        println!("    {words}");
+    }
     Ok(outcome)
 }
 

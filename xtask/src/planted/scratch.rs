@@ -19,6 +19,9 @@ use crate::tidy;
 /// A test that has not ended by then counts as failed: some bugs make it wait for ever.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// The same for many seeds of the simulation.
+const PATIENCE_WITH_SEEDS: Duration = Duration::from_secs(900);
+
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -129,8 +132,13 @@ impl Scratch {
         }
     }
 
-    /// Builds and runs the tests of the copy that have this name.
-    pub(crate) fn test(&self, package: &str, test: &TestName) -> Result<Outcome, Error> {
+    /// Builds and runs the tests of the copy that have this name; tests of the simulation with so many seeds.
+    pub(crate) fn test(
+        &self,
+        package: &str,
+        test: &TestName,
+        seeds: Option<u64>,
+    ) -> Result<Outcome, Error> {
         let Some(program) = self.build(package, test)? else {
             return Ok(Outcome::Unbuilt);
         };
@@ -143,15 +151,17 @@ impl Scratch {
             .current_dir(folder)
             .stdout(output)
             .stderr(Stdio::null())
+            .envs(seeds.map(|seeds| ("KEYPROOF_SIM_SEEDS", seeds.to_string())))
             .spawn()
             .map_err(|source| cannot_start(&program.executable.display().to_string(), source))?;
+        let patience = seeds.map_or(PATIENCE, |_| PATIENCE_WITH_SEEDS);
         let began = Instant::now();
         let status = loop {
             let ended = child.try_wait();
             if let Some(status) = ended.map_err(|source| cannot_start("a test", source))? {
                 break status;
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > patience {
                 // It may have ended in this very moment.
                 let _ = child.kill();
                 let _ = child.wait();
@@ -159,13 +169,18 @@ impl Scratch {
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let printed =
-            fs::read(&self.output).map_err(|source| cannot("read", &self.output, source))?;
         Ok(match status.success() {
             false => Outcome::Failed,
-            true if ran_nothing(&String::from_utf8_lossy(&printed)) => Outcome::Absent,
+            true if ran_nothing(&self.printed()?) => Outcome::Absent,
             true => Outcome::Passed,
         })
+    }
+
+    /// What the last test printed.
+    pub(crate) fn printed(&self) -> Result<String, Error> {
+        let printed = fs::read(&self.output);
+        let printed = printed.map_err(|source| cannot("read", &self.output, source))?;
+        Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
     /// Builds the target that the test is in; nothing if it does not compile.
