@@ -68,6 +68,8 @@ impl Director {
                 format!("--data-dir={}", node_dir(dir, id).display()),
                 format!("--addr={addr}"),
                 format!("--peer-addr={peer_addr}"),
+                // Small, so that a full disk is noticed soon and who was away for some seconds needs a snapshot.
+                "--segment-mib=1".to_owned(),
             ];
             let peers = ids().filter(|&peer| peer != id);
             arguments

@@ -16,6 +16,8 @@ use wire::Reply;
 pub(crate) const MAX_OPERATIONS: usize = 999;
 /// Keys in use at a time.
 const KEYS: usize = 12;
+/// Values are numbers with as many zeros before them as make so many digits: enough to fill files and disks.
+const VALUE_BYTES: usize = 1000;
 /// Of these so many are counters.
 const COUNTERS: usize = 3;
 
@@ -216,7 +218,8 @@ impl Inner {
             Operation::Delete => vec![b"DEL".to_vec(), name],
             Operation::Increment => vec![b"INCR".to_vec(), name],
             Operation::Set(value) => {
-                vec![b"SET".to_vec(), name, value.to_string().into_bytes()]
+                let value = format!("{value:0VALUE_BYTES$}").into_bytes();
+                vec![b"SET".to_vec(), name, value]
             }
         };
         Ticket {
