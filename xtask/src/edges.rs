@@ -84,8 +84,15 @@ const TABLE: &[Row] = &[
         reason: "the shell around a replica; milestones are not its parts",
     },
     Row {
+        name: "history",
+        may_use: &[],
+        reason: "judges what clients saw, of whatever store",
+    },
+    Row {
         name: "raft-sim",
-        may_use: &["storage", "wire", "commands", "raft", "raft-log", "replica"],
+        may_use: &[
+            "storage", "wire", "commands", "raft", "raft-log", "replica", "history",
+        ],
         reason: "simulates what is around a replica: clock, network, disks, clients",
     },
     Row {
@@ -100,8 +107,8 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "xtask",
-        may_use: &["storage", "wire", "commands", "raft-sim"],
-        reason: "measures engines in-process and servers as the programs that users run",
+        may_use: &["storage", "wire", "commands", "history", "raft-sim"],
+        reason: "measures engines in-process, and servers and clusters as the programs that users run",
     },
 ];
 

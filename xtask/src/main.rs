@@ -1,11 +1,14 @@
 //! Developer verbs, one module each: `cargo xtask <verb>`.
 //!
 //! `check` is what CI runs and changes nothing; `edges` and `tidy` are its steps that need more than cargo; `fix`
-//! mends what can be mended without thought; `bench` measures; `planted` breaks a copy on purpose to see tests fail. The rules are pure functions over what cargo and git report, so that
+//! mends what can be mended without thought; `bench` measures; `planted` breaks a copy on purpose to see tests fail;
+//! `sim` and `faults` look for what Raft's tests miss, in a simulation and on real processes. The rules are pure functions over what cargo and git report, so that
 //! their tests need neither.
 
 mod bench;
+mod cluster;
 mod edges;
+mod faults;
 mod fix;
 mod links;
 mod metadata;
@@ -52,6 +55,8 @@ enum Verb {
     Bench(bench::Arguments),
     /// Run seeds of the Raft simulation, on all cores
     Sim(sim::Arguments),
+    /// Run real nodes under load and faults, and check what clients saw
+    Faults(faults::Arguments),
     /// One measurement in a process of its own, started by `bench`
     #[command(hide = true)]
     BenchChild {
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Planted(arguments) => planted::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments).map_err(Error::from),
         Verb::Sim(arguments) => sim::run(&arguments),
+        Verb::Faults(arguments) => faults::run(&arguments),
         Verb::BenchChild { order } => bench::run_child(&order).map_err(Error::from),
     };
     match outcome {

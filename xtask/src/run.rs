@@ -38,6 +38,9 @@ pub(crate) enum Error {
     /// A measurement failed.
     #[error(transparent)]
     Bench(#[from] crate::bench::Error),
+    /// Nodes could not be run.
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::Error),
 }
 
 /// The folder of the workspace's `Cargo.toml`.

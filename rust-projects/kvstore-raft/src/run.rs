@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use raft::{Configuration, HardState, NodeId};
 use raft_log::{Health, RaftLog};
@@ -36,6 +36,11 @@ pub struct Config {
     pub peer_addr: SocketAddr,
     /// The other nodes and their addresses for peers. With this node they are the founders of a new cluster.
     pub peers: BTreeMap<NodeId, String>,
+    /// A follower that hears nothing from a leader for this long, and up to as long again, begins an election; the same on all nodes.
+    pub election_timeout: Duration,
+    /// Size of the files of log and state, in bytes. The log is compacted when it holds as much that is applied and safe in the state,
+    /// and keeps a quarter of that for peers that are a little behind.
+    pub segment_bytes: u64,
 }
 
 /// Why a node does not start, or stopped.
@@ -165,6 +170,8 @@ fn open_engine(config: &Config) -> Result<Arc<dyn StateEngine>, RunError> {
     claim(config)?;
     let options = storage::kvs::Options {
         sync: SyncPolicy::Never,
+        segment_bytes: config.segment_bytes,
+        reserve_bytes: config.segment_bytes,
         ..storage::kvs::Options::default()
     };
     let engine = LogEngine::open(&config.data_dir.join("state"), options)?;
@@ -193,7 +200,11 @@ fn claim(config: &Config) -> Result<(), RunError> {
 fn open(config: &Config, engine: Arc<dyn StateEngine>) -> Result<(Replica, RaftLog), RunError> {
     let dir = config.data_dir.join("log");
     let seed = RandomState::new().hash_one(config.id);
-    let (mut log, found) = RaftLog::open(Arc::new(RealFs), &dir, raft_log::Options::default())?;
+    let options = raft_log::Options {
+        segment_bytes: config.segment_bytes,
+        ..raft_log::Options::default()
+    };
+    let (mut log, found) = RaftLog::open(Arc::new(RealFs), &dir, options)?;
     if let Some(cut) = &found.tail {
         tracing::warn!(file = %cut.path.display(), offset = cut.offset, bytes = cut.bytes, "an unfinished write was cut off the log");
     }
@@ -203,7 +214,7 @@ fn open(config: &Config, engine: Arc<dyn StateEngine>) -> Result<(Replica, RaftL
     }
     let recovered = recovered(config, found);
     let boot = next_boot(&config.data_dir)?;
-    let settings = Settings::new(config.id);
+    let settings = settings(config);
     let (replica, anew) = Replica::open(settings, engine, recovered, boot, Now::default(), seed)?;
     if let Some(snapshot) = anew {
         let write = raft::Write {
@@ -214,6 +225,18 @@ fn open(config: &Config, engine: Arc<dyn StateEngine>) -> Result<(Replica, RaftL
         log.sync()?;
     }
     Ok((replica, log))
+}
+
+fn settings(config: &Config) -> Settings {
+    let defaults = Settings::new(config.id);
+    let segment_bytes = usize::try_from(config.segment_bytes).unwrap_or(usize::MAX);
+    Settings {
+        raft: defaults.raft.with_election_timeout(config.election_timeout),
+        flush_bytes: segment_bytes / 2,
+        compact_bytes: segment_bytes,
+        keep_bytes: segment_bytes / 4,
+        ..defaults
+    }
 }
 
 fn recovered(config: &Config, mut found: raft_log::Recovered) -> Recovered {

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use history::{Call, Operation, Told, Verdict, search};
 use raft::{NodeId, Time};
 use replica::{Answer, Client, Request};
 use wire::Reply;
 
 use crate::cluster::{Cluster, Occurrence, Stepped};
 use crate::counters::Sometimes;
-use crate::history::{Call, MAX_OPERATIONS, Operation, Verdict, search};
 use crate::invariants::{ExactlyOnce, MonotonicReads, Violation, broken};
 use crate::random::Random;
 
+/// A key is left for a new one after so many operations, which bounds the search.
+const MAX_OPERATIONS: usize = 48;
 /// States that a search may look at.
 const MAX_STATES: usize = 50_000;
 
@@ -210,6 +212,7 @@ impl Clients {
             Operation::Set(value) => {
                 vec![Bytes::from_static(b"SET"), name, value.to_string().into()]
             }
+            Operation::Delete => vec![Bytes::from_static(b"DEL"), name],
         };
         let known = &mut self.keys[key];
         known.open += 1;
@@ -292,9 +295,15 @@ impl Clients {
         let key = &mut self.keys[part.key];
         key.open -= 1;
         let call = &mut key.calls[part.call];
-        call.returned = Some((self.moments, value));
+        let told = match call.operation {
+            Operation::Set(_) => Told::Done,
+            // Nothing counts as 0, which nobody sets.
+            Operation::Get => Told::Value((value != 0).then_some(value)),
+            Operation::Increment | Operation::Delete => Told::Number(value),
+        };
+        call.returned = Some((self.moments, told));
         match call.operation {
-            Operation::Set(_) => return Ok(()),
+            Operation::Set(_) | Operation::Delete => return Ok(()),
             Operation::Increment => self.exactly_once.incremented(&key.name, value)?,
             Operation::Get => {}
         }

@@ -44,7 +44,6 @@ mod disk;
 mod engine;
 mod faults;
 mod file_disk;
-mod history;
 mod invariants;
 pub mod lab;
 mod network;

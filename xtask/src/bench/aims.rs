@@ -94,7 +94,13 @@ impl Verdict {
 
 impl Aim {
     /// An aim that may be missed, of what `section` measured.
-    fn of(section: &Section, what: &str, unit: Unit, goal: Goal, measured: Option<Spread>) -> Self {
+    pub(super) fn of(
+        section: &Section,
+        what: &str,
+        unit: Unit,
+        goal: Goal,
+        measured: Option<Spread>,
+    ) -> Self {
         Self {
             what: what.to_owned(),
             unit,

@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// A program failed or did not do its part.
     #[error("`{program}`: {reason}")]
     Program { program: String, reason: String },
+    /// Nodes could not be run.
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::Error),
     /// JSON of ours that cannot be read.
     #[error("cannot understand {what}: {source}")]
     Json {

@@ -48,6 +48,17 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// The version of the etcd that is installed.
+    pub(crate) fn etcd_version() -> Option<String> {
+        let said = said("etcd", &["--version"]);
+        let version = said
+            .lines()
+            .find_map(|line| line.strip_prefix("etcd Version: "));
+        version.map(str::to_owned)
+    }
+}
+
 const UNKNOWN: &str = "unknown";
 
 fn or_unknown(text: &str) -> String {

@@ -4,7 +4,7 @@
 //!
 //! One command that measures both sides of each comparison in turn, in one run, and writes the raw results
 //! (`docs/benchmarks.json`), a page (`docs/benchmarks.md`) and plots (`docs/plots`). `bench render` makes page and plots
-//! from results measured before.
+//! from results measured before. The replicated store has a page of its own (`bench raft`, module `raft`).
 //!
 //! # What it guarantees
 //!
@@ -34,6 +34,7 @@ mod machine;
 mod open;
 mod page;
 mod plots;
+mod raft;
 mod report;
 mod server;
 mod stores;
@@ -64,6 +65,9 @@ pub(crate) struct Arguments {
     /// Times that each measurement is repeated, the sides in turn [default: 5, with --quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: Option<u32>,
+    /// Times that a leader is killed, with `raft` [default: 100, with --quick 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    trials: Option<u32>,
     /// Folder for the data, on the disk to be measured [default: below the build folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -78,6 +82,8 @@ enum Target {
     Writers,
     Open,
     Server,
+    /// The replicated store against etcd; not part of `all`, and with a page of its own
+    Raft,
     All,
     Render,
 }
@@ -208,13 +214,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (None, false) => root().join("docs"),
     };
     std::fs::create_dir_all(&out).map_err(doing("create the folder of the page"))?;
+    let dir = arguments.dir.clone();
+    let dir = dir.unwrap_or_else(|| build.join("bench-data"));
+    let (mut raft, raft_results) = raft::results(&out)?;
+    if arguments.target == Target::Raft {
+        let bench = prepare(arguments, &dir)?;
+        let section = || section(&bench, arguments);
+        raft::measure(&bench, arguments, section, (&mut raft, &raft_results))?;
+        return raft::write(&raft, &out);
+    }
     let results = out.join("benchmarks.json");
     let mut report = Report::read(&results)?;
-    if arguments.target != Target::Render {
-        let dir = arguments
-            .dir
-            .clone()
-            .unwrap_or_else(|| build.join("bench-data"));
+    if arguments.target == Target::Render {
+        raft.write(&raft_results)?;
+        raft::write(&raft, &out)?;
+    } else {
         measure(arguments, &dir, &mut report, &results)?;
     }
     // Also where nothing was measured yet: the page links to it.
@@ -225,6 +239,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn measure(arguments: &Arguments, dir: &Path, report: &mut Report, results: &Path) -> Result<()> {
+    let bench = prepare(arguments, dir)?;
+    for (name, measure) in arguments.target.sections() {
+        let mut section = section(&bench, arguments);
+        measure(&bench, &mut section)?;
+        report.sections.insert(name.to_owned(), section);
+        // After each section: whoever is interrupted keeps what was measured.
+        report.write(results)?;
+    }
+    Ok(())
+}
+
+/// Sees that figures would mean something, and makes the folder of the data.
+fn prepare(arguments: &Arguments, dir: &Path) -> Result<Bench> {
     if cfg!(debug_assertions) && !arguments.quick {
         return Err(Error::Misuse(
             "figures of an unoptimised build mean nothing: use `cargo run --release`, or --quick to try it".into(),
@@ -234,13 +261,12 @@ fn measure(arguments: &Arguments, dir: &Path, report: &mut Report, results: &Pat
     let dir = dir
         .canonicalize()
         .map_err(doing("find the folder of the data"))?;
-    let machine = Machine::read(&dir);
-    if machine.file_system == "tmpfs" {
+    if Machine::read(&dir).file_system == "tmpfs" {
         return Err(Error::Misuse(
             "the data would lie in memory (tmpfs), where a sync costs nothing: give --dir on a disk".into(),
         ));
     }
-    let bench = Bench {
+    Ok(Bench {
         scale: if arguments.quick {
             Scale::QUICK
         } else {
@@ -250,21 +276,18 @@ fn measure(arguments: &Arguments, dir: &Path, report: &mut Report, results: &Pat
             .runs
             .map_or(if arguments.quick { 1 } else { 5 }, |runs| runs as usize),
         dir,
-    };
-    for (name, measure) in arguments.target.sections() {
-        let mut section = Section {
-            machine: Machine::read(&bench.dir),
-            command: command(arguments),
-            quick: arguments.quick,
-            runs: bench.runs,
-            ..Section::default()
-        };
-        measure(&bench, &mut section)?;
-        report.sections.insert(name.to_owned(), section);
-        // After each section: whoever is interrupted keeps what was measured.
-        report.write(results)?;
+    })
+}
+
+/// A section without figures yet.
+fn section(bench: &Bench, arguments: &Arguments) -> Section {
+    Section {
+        machine: Machine::read(&bench.dir),
+        command: command(arguments),
+        quick: arguments.quick,
+        runs: bench.runs,
+        ..Section::default()
     }
-    Ok(())
 }
 
 /// The command as somebody would repeat it.
@@ -278,6 +301,9 @@ fn command(arguments: &Arguments) -> String {
     }
     if let Some(runs) = arguments.runs {
         command.push_str(&format!(" --runs {runs}"));
+    }
+    if let Some(trials) = arguments.trials {
+        command.push_str(&format!(" --trials {trials}"));
     }
     if arguments.dir.is_some() {
         command.push_str(" --dir DIR");
@@ -306,6 +332,7 @@ mod tests {
             target: Target::Engine,
             quick: true,
             runs: Some(3),
+            trials: None,
             dir: Some("/some/where".into()),
             out: None,
         };

@@ -53,7 +53,10 @@ fn page(report: &Report, findings: &str) -> String {
 }
 
 /// A Markdown table; all columns but the first to the right.
-fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut text = format!("| {} |\n|---|{}\n", head.join(" | "), "---:|".repeat(N - 1));
     for row in rows {
         let _ = writeln!(text, "| {} |", row.join(" | "));
@@ -61,11 +64,11 @@ fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String
     text
 }
 
-fn shown(value: Option<Spread>, text: impl Fn(f64) -> String) -> String {
+pub(super) fn shown(value: Option<Spread>, text: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| NOTHING.to_owned(), |spread| text(spread.median))
 }
 
-fn with_range(value: Option<Spread>, text: impl Fn(f64) -> String) -> String {
+pub(super) fn with_range(value: Option<Spread>, text: impl Fn(f64) -> String) -> String {
     value.map_or_else(
         || NOTHING.to_owned(),
         |Spread {
@@ -76,7 +79,7 @@ fn with_range(value: Option<Spread>, text: impl Fn(f64) -> String) -> String {
     )
 }
 
-fn thousands(per_s: f64) -> String {
+pub(super) fn thousands(per_s: f64) -> String {
     match per_s {
         ..1000.0 => format!("{per_s:.0}"),
         ..10_000.0 => format!("{:.1} k", per_s / 1e3),
@@ -88,11 +91,11 @@ fn mebibytes(bytes: f64) -> String {
     format!("{:.0} MiB", bytes / f64::from(1 << 20))
 }
 
-fn milliseconds(seconds: f64) -> String {
+pub(super) fn milliseconds(seconds: f64) -> String {
     Unit::Milliseconds.text(seconds)
 }
 
-fn aims_table(aims: &[Aim]) -> String {
+pub(super) fn aims_table(aims: &[Aim]) -> String {
     let rows = aims.iter().map(|aim| {
         let mut goal = aim.goal.text(aim.unit);
         if let Some(least) = aim.least {
@@ -327,7 +330,7 @@ fn server_cases() -> impl Iterator<Item = (super::server::Policy, usize, &'stati
 }
 
 /// Where, when and how each section was measured.
-fn measured(report: &Report) -> String {
+pub(super) fn measured(report: &Report) -> String {
     let mut text = String::new();
     for (name, section) in &report.sections {
         let machine = &section.machine;

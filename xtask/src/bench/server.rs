@@ -125,7 +125,8 @@ fn merge(section: &mut Section) {
     section.samples = merged;
 }
 
-fn is_there(program: &str) -> bool {
+/// Whether a program can be run.
+pub(super) fn is_there(program: &str) -> bool {
     Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use kvstore_raft::{Config, Dev, NodeError, RunError};
@@ -68,6 +69,13 @@ struct RunArguments {
     /// Another node of the cluster, once for each
     #[arg(long = "peer", value_name = "ID=HOST:PORT", value_parser = peer)]
     peers: Vec<(u64, String)>,
+    /// Without word from a leader for this long, and up to as long again, a node asks to be elected; the same on all nodes,
+    /// and well above the time that a message and a write to disk take
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    election_timeout_ms: u64,
+    /// Size of the files of log and state; the log is compacted when it holds as much
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    segment_mib: u64,
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
@@ -125,6 +133,8 @@ async fn run(arguments: RunArguments) -> ExitCode {
         addr: arguments.addr,
         peer_addr: arguments.peer_addr,
         peers,
+        election_timeout: Duration::from_millis(arguments.election_timeout_ms),
+        segment_bytes: arguments.segment_mib << 20,
     };
     match kvstore_raft::run(config, stop()).await {
         Ok(()) => ExitCode::SUCCESS,

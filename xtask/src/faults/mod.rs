@@ -1,0 +1,210 @@
+//! `cargo xtask faults`: real nodes, real clients, and faults.
+//!
+//! # What it is
+//!
+//! Processes of `kvs-node` on loopback, a [proxy](proxy) for each directed link, clients that record what they see, and a
+//! [plan](plan) of faults made from a seed. Each key's history is searched for an order that explains it (crate `history`).
+//!
+//! # What it guarantees
+//!
+//! A run fails if a history cannot be explained, an acknowledged write is not found by a read at the end, a node ends by itself, nodes
+//! do not come to agree after the last fault, a client is told what no client may be told, or no fault was injected. A search that
+//! was given up is counted as inconclusive.
+//!
+//! # What it does not
+//!
+//! A seed decides the plan and what clients ask, not how processes and network interleave: the same seed gives the same faults, not the same
+//! run. SIGKILL leaves the page cache as it was; lost power is simulated in `raft-sim`.
+//!
+//! # How it works
+//!
+//! ```text
+//!   clients ------> node 1 --proxy--> node 2        plan --> director --> signals, links, disk
+//!      |               ^ '---proxy--> node 3 ...
+//!      '--> recorder --> history of each key --> search
+//! ```
+
+mod director;
+mod disk;
+mod load;
+mod plan;
+mod proxy;
+mod record;
+mod summary;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use self::director::{Director, addresses};
+use self::disk::SmallDisk;
+use self::load::Shared;
+use self::plan::{Kind, plan};
+use self::summary::Summary;
+use crate::cluster::{self, doing};
+use crate::run::Error;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How long faults are injected
+    #[arg(long, default_value_t = 30.0, value_parser = minutes)]
+    minutes: f64,
+    /// Decides the faults and what clients ask for [default: another one each time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Number of nodes
+    #[arg(long, default_value_t = 3, value_parser = nodes)]
+    nodes: usize,
+    /// Number of clients
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    clients: u16,
+    /// Operations per second of all clients together
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+    /// Folder for the data, on a disk [default: below the build folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Writes the figures to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match (0.2..=10_000.0).contains(&minutes) {
+        true => Ok(minutes),
+        false => Err("expected 0.2 to 10000".to_owned()),
+    }
+}
+
+fn nodes(text: &str) -> Result<usize, String> {
+    match text {
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("expected 3 or 5".to_owned()),
+    }
+}
+
+/// `cargo xtask faults`.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    let program = cluster::build("kvstore-raft", "kvs-node")?;
+    let runtime = tokio::runtime::Runtime::new().map_err(doing("start tokio"))?;
+    let dir = data_dir(arguments.dir.as_deref())?;
+    let summary = runtime.block_on(inject(arguments, program, dir.path()))?;
+    println!("{summary}");
+    if let Some(path) = &arguments.json {
+        summary.write(path)?;
+    }
+    let mut findings = summary.findings();
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let kept = dir.keep();
+    findings.push(format!(
+        "data, words of the nodes and histories are kept in {}",
+        kept.display()
+    ));
+    Err(Error::Findings(findings))
+}
+
+fn data_dir(given: Option<&Path>) -> Result<TempDir, Error> {
+    let own = std::env::current_exe().map_err(doing("find this program"))?;
+    let dir = match (given, own.parent()) {
+        (Some(dir), _) => dir.to_owned(),
+        (None, Some(build)) => build.join("faults"),
+        (None, None) => std::env::temp_dir(),
+    };
+    std::fs::create_dir_all(&dir).map_err(doing("create the folder of the data"))?;
+    let made = tempfile::Builder::new().prefix("faults-").tempdir_in(&dir);
+    Ok(made.map_err(doing("create a directory for the data"))?)
+}
+
+async fn inject(arguments: &Arguments, program: PathBuf, dir: &Path) -> Result<Summary, Error> {
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    let length = Duration::from_secs_f64(arguments.minutes * 60.0);
+    let addrs = addresses(arguments.nodes)?;
+    let shared = Arc::new(Shared::new(addrs.iter().map(|addr| addr[0]).collect()));
+    let mut kinds = Kind::ALL.to_vec();
+    let mut skipped = vec![
+        "network namespaces: links are cut in proxies instead".to_owned(),
+        "netem: links are delayed in proxies instead".to_owned(),
+        "replacement of a dead node".to_owned(),
+    ];
+    let small = director::node_dir(dir, arguments.nodes);
+    let disk = match SmallDisk::mount(small.parent().unwrap_or(&small)) {
+        Ok(disk) => Some(disk),
+        Err(why) => {
+            kinds.retain(|&kind| kind != Kind::FullDisk);
+            skipped.push(format!("full disk: none can be mounted: {why}"));
+            None
+        }
+    };
+    for what in &skipped {
+        eprintln!("faults: SKIPPED {what}");
+    }
+    eprintln!(
+        "faults: seed {seed}, {} nodes, {} minutes",
+        arguments.nodes, arguments.minutes
+    );
+    let steps = plan(seed, arguments.nodes, length, &kinds);
+    let mut director = Director::start(program, dir, &addrs, disk, Arc::clone(&shared)).await?;
+    let (clients, rate) = (usize::from(arguments.clients), arguments.rate);
+    let load = tokio::spawn(load::run(Arc::clone(&shared), clients, rate, seed));
+    let began = Instant::now();
+    let interrupted = tokio::select! {
+        done = director.carry_out(steps, |active| progress(&shared, began, length, active)) => {
+            done?;
+            false
+        }
+        _ = tokio::signal::ctrl_c() => true,
+    };
+    director.heal()?;
+    shared.stop.store(true, Ordering::Relaxed);
+    if let Err(error) = load.await {
+        shared.violated(format!("the load: {error}"));
+    }
+    let lasted = began.elapsed();
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    if let Some(what) = director.agreement().await? {
+        shared.violated(what);
+    }
+    let before = shared.violations().len();
+    load::read_all(&shared, director::PATIENCE).await;
+    let summary = Summary::of(
+        &shared,
+        &director,
+        seed,
+        arguments,
+        lasted,
+        (skipped, interrupted),
+    );
+    if shared.violations().len() > before {
+        eprintln!("faults: the last reads found what the run did not");
+    }
+    summary.keep_violated(&shared, dir)?;
+    Ok(summary)
+}
+
+/// Quiet in a pipe.
+fn progress(shared: &Shared, began: Instant, length: Duration, active: usize) {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        let counts = shared.recorder.counts();
+        // What cannot be shown is not worth failing for.
+        let _ = write!(
+            out,
+            "\r{:.0} of {:.0} s: {} answered, {} unknown, {} not done; {active} fault(s) on   ",
+            began.elapsed().as_secs_f64(),
+            length.as_secs_f64(),
+            counts.answered,
+            counts.unknown,
+            counts.not_done,
+        );
+    }
+}
