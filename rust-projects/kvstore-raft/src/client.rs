@@ -12,8 +12,10 @@ use crate::admin::{LEADER, TOKEN};
 use crate::secret::Token;
 use crate::transport::endpoint;
 
-/// Nodes asked for the leader in a row at most: leadership may move meanwhile.
-const MAX_HOPS: usize = 8;
+/// Nodes asked in a row at most: leadership may move meanwhile, or be open.
+const MAX_ATTEMPTS: usize = 20;
+/// Before one that could not do it now is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An order is answered within the time that a node gives up after.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -129,20 +131,26 @@ impl Operator {
         &mut self,
         order: pb::order_request::Order,
     ) -> Result<pb::OrderReply, AdminError> {
-        for _ in 0..MAX_HOPS {
+        let mut last = AdminError::NotNow("leadership moves all the time".to_owned());
+        for _ in 0..MAX_ATTEMPTS {
             let order = Some(order.clone());
             let request = self.request(pb::OrderRequest { order });
-            match self.client()?.order(request).await {
+            let status = match self.client()?.order(request).await {
                 Ok(done) => return Ok(done.into_inner()),
-                Err(status) => match status.metadata().get(LEADER).map(MetadataValue::to_str) {
-                    Some(Ok(leader)) => self.addr = leader.to_owned(),
-                    _ => return Err(self.error(&status)),
-                },
+                Err(status) => status,
+            };
+            if let Some(Ok(leader)) = status.metadata().get(LEADER).map(MetadataValue::to_str) {
+                self.addr = leader.to_owned();
+                continue;
             }
+            match self.error(&status) {
+                // Nothing was done, so it may be ordered again.
+                error @ AdminError::NotNow(_) => last = error,
+                error => return Err(error),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(AdminError::NotNow(
-            "leadership moves all the time".to_owned(),
-        ))
+        Err(last)
     }
 
     /// All that was acknowledged before now; the head and the stream of its data.

@@ -44,5 +44,6 @@ pub use dev::Dev;
 pub use node::{NodeError, Status};
 pub use offline::{Forced, recover, restore, token_file};
 pub use proto::admin as messages;
+pub use replica::FORMAT;
 pub use run::{Config, RunError, run};
 pub use secret::{Token, TokenError};

@@ -19,7 +19,7 @@ use storage::SyncPolicy;
 use storage::file::{FileSystem, RealFs};
 use storage::kvs::LogEngine;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 
 use crate::admin::AdminService;
@@ -164,7 +164,9 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let given = config.token_file.as_deref().map(Token::read).transpose()?;
     let shared = view(&config, &identity, given.as_ref());
     let (inbox, receiver) = Inbox::new();
-    let mut grpc = serve_peers(peer_listener, &shared, &inbox);
+    // Aborted with this future.
+    let mut services = JoinSet::new();
+    services.spawn(serve_peers(peer_listener, shared.clone(), inbox.clone()));
     tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
     let identity = tokio::select! {
         () = &mut stop => return Ok(()),
@@ -175,19 +177,20 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
     let mut ended = tokio::task::spawn_blocking(move || thread.join());
-    let mut resp = tokio::spawn(resp::serve(listener, inbox.clone()));
+    let clients = resp::serve(listener, inbox.clone());
+    services.spawn(async { clients.await.map_err(|error| error.to_string()) });
     // The services go on until the node has handed over.
     let failed = tokio::select! {
         () = stop => None,
-        served = &mut resp => Some(format!("{served:?}")),
-        served = &mut grpc => Some(format!("{served:?}")),
+        served = services.join_next() => Some(format!("{served:?}")),
         joined = &mut ended => return ended_with(joined, config.id),
     };
     inbox.stop();
-    ended_with(ended.await, config.id)?;
-    match failed {
-        Some(what) => Err(RunError::Service(what)),
-        None => Ok(()),
+    let ended = ended_with(ended.await, config.id);
+    services.shutdown().await;
+    match (ended, failed) {
+        (Ok(()), Some(what)) => Err(RunError::Service(what)),
+        (ended, _) => ended,
     }
 }
 
@@ -202,26 +205,18 @@ fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
     })
 }
 
-fn serve_peers(
-    listener: TcpListener,
-    shared: &Shared,
-    inbox: &Inbox,
-) -> JoinHandle<Result<(), tonic::transport::Error>> {
-    let (peer, admin) = (
-        Service {
-            shared: shared.clone(),
-            inbox: inbox.clone(),
-        },
-        AdminService {
-            shared: shared.clone(),
-            inbox: inbox.clone(),
-        },
-    );
-    let server = tonic::transport::Server::builder()
+async fn serve_peers(listener: TcpListener, shared: Shared, inbox: Inbox) -> Result<(), String> {
+    let peer = Service {
+        shared: shared.clone(),
+        inbox: inbox.clone(),
+    };
+    let admin = AdminService { shared, inbox };
+    let served = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .add_service(peer.server())
-        .add_service(admin.server());
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)))
+        .add_service(admin.server())
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    served.await.map_err(|error| error.to_string())
 }
 
 /// A node with what its directory holds, ready to run.
