@@ -339,3 +339,42 @@ impl Peer for Service {
         Ok(Response::new(pb::End {}))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use replica::Member;
+
+    use super::*;
+
+    fn registry(places: &[(NodeId, &str)]) -> Registry {
+        let members = places.iter().map(|&(node, address)| {
+            let member = Member {
+                peer_addr: address.to_owned(),
+                ..Member::default()
+            };
+            (node, member)
+        });
+        members.collect()
+    }
+
+    #[tokio::test]
+    async fn links_follow_the_registry_except_where_an_operator_gave_the_address() {
+        let given = [(2, "127.0.0.1:2".to_owned())].into();
+        let places = [(3, "127.0.0.1:3".to_owned())].into();
+        let (inbox, _) = Inbox::new();
+        let mut peers = Peers::connect("", 1, inbox, &places, &given).unwrap();
+        peers.learn(&registry(&[
+            (1, "127.0.0.1:71"),
+            (2, "127.0.0.1:72"),
+            (3, "127.0.0.1:73"),
+            (4, "127.0.0.1:74"),
+            (5, "no address at all"),
+        ]));
+        let links = peers.links.iter();
+        let links: Vec<_> = links
+            .map(|(&peer, link)| (peer, &link.address[..]))
+            .collect();
+        let expected = [(2, "127.0.0.1:2"), (3, "127.0.0.1:73"), (4, "127.0.0.1:74")];
+        assert_eq!(links, expected);
+    }
+}

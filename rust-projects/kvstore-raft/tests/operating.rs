@@ -14,6 +14,8 @@ use kvstore_raft::{AdminError, Operator, Token};
 use support::{Node, Place, ask, leader, until};
 use wire::Reply;
 
+/// The exit code of a node whose disk or data failed.
+const FATAL: i32 = 3;
 /// The exit code of a node that is no member.
 const NO_MEMBER: i32 = 4;
 const KEYS: usize = 200;
@@ -159,6 +161,26 @@ fn a_founder_that_lost_its_directory_is_refused_by_name() {
     let mut wiped = place.join(2, 1, &place.token_file(1));
     assert_eq!(wiped.ended().code(), Some(NO_MEMBER));
     assert_all_there(&place, 3);
+}
+
+#[test]
+fn a_node_whose_log_is_damaged_ends_with_an_exit_code_of_its_own() {
+    let place = Place::new(1, 1);
+    let mut node = place.start(1);
+    fill(&place, 1);
+    node.terminate();
+    assert_eq!(node.ended().code(), Some(0));
+    let log = fs::read_dir(place.data_dir(1).join("log")).unwrap();
+    let segment = log.map(|entry| entry.unwrap().path());
+    let segment = segment
+        .filter(|path| path.extension().is_some_and(|kind| kind == "segment"))
+        .min()
+        .unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let mut damaged = place.start(1);
+    assert_eq!(damaged.ended().code(), Some(FATAL));
 }
 
 #[test]

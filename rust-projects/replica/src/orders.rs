@@ -66,7 +66,7 @@ pub enum Declined {
     #[error("no other voter can be reached that could lead")]
     NobodyElse,
     /// It did not begin to lead within the time of an election.
-    #[error("node {0} did not take over in time; the old leader goes on")]
+    #[error("node {0} did not take over in time; see `kvs-admin cluster status` for who leads")]
     NotTaken(NodeId),
 }
 
@@ -213,11 +213,11 @@ impl Replica {
             return Ok(());
         };
         match self.propose(Input::Transfer(to))? {
-            // One election timeout until the core gives up, and one for the election.
+            // One election timeout until the core gives up, and time for the election.
             Ok(_) => self.wait_for(
                 client,
                 Goal::Leads(to),
-                2 * self.settings.raft.election_timeout,
+                4 * self.settings.raft.election_timeout,
             ),
             Err(why) => self.refuse(client, why),
         }
@@ -254,10 +254,12 @@ impl Replica {
             Goal::Applied(id) => self
                 .applied_outcome(id)
                 .or(is_late.then_some(Answer::Unknown)),
-            Goal::Leads(node) if self.core.leader() == Some(node) => {
-                Some(Answer::Done(self.machine.applied()))
-            }
-            Goal::Leads(node) => is_late.then_some(Answer::Declined(Declined::NotTaken(node))),
+            Goal::Leads(node) => match self.core.leader() {
+                Some(leader) if leader == node => Some(Answer::Done(self.machine.applied())),
+                Some(_) if is_late => Some(Answer::Declined(Declined::NotTaken(node))),
+                None if is_late => Some(Answer::Unknown),
+                _ => None,
+            },
         }
     }
 

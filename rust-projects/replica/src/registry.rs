@@ -152,6 +152,15 @@ impl Registry {
     }
 }
 
+impl FromIterator<(NodeId, Member)> for Registry {
+    fn from_iter<I: IntoIterator<Item = (NodeId, Member)>>(members: I) -> Self {
+        Self {
+            members: members.into_iter().collect(),
+            removed: BTreeSet::new(),
+        }
+    }
+}
+
 impl Member {
     /// Whether both are of one data directory, or one is only a place kept for the other.
     fn is_same(&self, other: &Self) -> bool {
