@@ -102,8 +102,8 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "kvs-admin",
-        may_use: &["storage", "commands"],
-        reason: "works on a data directory, not on a running server",
+        may_use: &["storage", "commands", "kvstore-raft"],
+        reason: "works on data directories; of a replicated store also on running nodes, through the crate that knows both",
     },
     Row {
         name: "xtask",

@@ -14,11 +14,12 @@ Examples:
   kvs-admin dump /var/lib/kvs > pairs.jsonl && kvs-client import pairs.jsonl
   kvs-admin backup /var/lib/kvs /backup/monday
   kvs-admin restore /var/lib/kvs /backup/monday
+  kvs-admin cluster status --addr 127.0.0.1:2379 --token-file /var/lib/node-1/TOKEN
 
 Exit codes: 0 done, 1 failed or damage found, 2 wrong command line.
 A directory that a server has open is refused: stop the server first.";
 
-/// Looks after a data directory of engine `kvs`.
+/// Looks after a data directory of engine `kvs`, or after a replicated store.
 #[derive(Debug, Parser)]
 #[command(name = "kvs-admin", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -77,6 +78,9 @@ enum Action {
         /// The backup
         from: PathBuf,
     },
+    /// Look after a replicated store: its members, its leader, its backups
+    #[command(subcommand)]
+    Cluster(crate::cluster::Verb),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -85,8 +89,12 @@ enum Action {
 }
 
 /// What to do, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Request {
+    Cluster {
+        verb: crate::cluster::Verb,
+        json: bool,
+    },
     Verify {
         dir: PathBuf,
         json: bool,
@@ -129,6 +137,7 @@ impl Arguments {
             Action::Dump { dir, raw } => Request::Dump { dir, raw },
             Action::Backup { dir, to } => copy(dir, to, json),
             Action::Restore { dir, from } => copy(from, dir, json),
+            Action::Cluster(verb) => Request::Cluster { verb, json },
             Action::Completions { shell } => Request::Completions { shell },
         }
     }

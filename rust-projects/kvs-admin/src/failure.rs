@@ -31,6 +31,18 @@ pub(crate) enum Failure {
     Output(io::Error),
     #[error("{0} keys are no RESP strings and were left out: use `--raw` to see them")]
     ForeignKeys(u64),
+    #[error("{0}")]
+    Cluster(#[from] kvstore_raft::AdminError),
+    #[error("{0}")]
+    Token(#[from] kvstore_raft::TokenError),
+    #[error("{0}")]
+    Node(#[from] kvstore_raft::RunError),
+    #[error("{} is not a backup of a replicated store: {why}", file.display())]
+    NoBackup { file: PathBuf, why: String },
+    #[error("{} exists: choose another name, or move it away", .0.display())]
+    Exists(PathBuf),
+    #[error("the backup broke off ({0}); nothing was kept, try again")]
+    BrokenOff(String),
     #[error("{0}; use `--raw` to see the bytes")]
     Undecodable(#[from] commands::Error),
 }

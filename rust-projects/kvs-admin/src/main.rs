@@ -1,4 +1,4 @@
-//! `kvs-admin`: looks after a data directory of the log engine while no server has it open.
+//! `kvs-admin`: looks after a data directory of the log engine while no server has it open, and after a replicated store.
 //!
 //! # What it guarantees
 //!
@@ -7,16 +7,18 @@
 //!
 //! # What it does not
 //!
-//! It talks to no server, and knows no engine but `kvs`. `stats` and `dump` open the directory as a server would, so
+//! Without `cluster` it talks to no server, and it knows no engine but `kvs`. `stats` and `dump` open the directory as a server would, so
 //! after a crash they recover it first.
 //!
 //! # How it works
 //!
 //! ```text
 //!   args: command line -> Request      run: Request -> Outcome      report: what is printed, as text or JSON
+//!   cluster: the same for a replicated store
 //! ```
 
 mod args;
+mod cluster;
 mod copy;
 mod dump;
 mod failure;

@@ -12,7 +12,7 @@ use crate::args::{Arguments, Request};
 use crate::failure::Failure;
 use crate::progress::Line;
 use crate::report::{self, Copied, Figures, Repaired, Verified};
-use crate::{copy, dump};
+use crate::{cluster, copy, dump};
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(crate) fn run(request: &Request) -> Result<Outcome, Failure> {
             let copied: Copied = copy::copy(from, to)?;
             report::print(&copied, *json).map(|()| Outcome::Done)
         }
+        Request::Cluster { verb, json } => cluster::run(verb, *json).map(|()| Outcome::Done),
         Request::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "kvs-admin", &mut script);

@@ -1,11 +1,12 @@
 //! Messages between nodes, to and from protobuf.
 
+use bytes::Bytes;
 use proto::peer as pb;
 use raft::{
     Appended, Configuration, Entry, Envelope, LogId, Message, NodeId, Payload, Refused,
     SnapshotMeta,
 };
-use replica::{Origin, PeerMessage};
+use replica::{Member, Origin, PeerMessage};
 
 /// A peer sent what this version does not understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,14 @@ pub(crate) fn encode(cluster: &str, from: NodeId, to: NodeId, message: PeerMessa
                 node,
             })
         }
+        PeerMessage::Announce(member) => pb::message::Body::Announce(pb::Announce {
+            peer_addr: member.peer_addr,
+            client_addr: member.client_addr,
+            version: member.version,
+            format: member.format.into(),
+            incarnation: number(member.incarnation),
+        }),
+        PeerMessage::Removed => pb::message::Body::Removed(pb::Removed {}),
     };
     pb::Message {
         cluster: cluster.to_owned(),
@@ -107,7 +116,41 @@ pub(crate) fn decode(message: pb::Message) -> Result<PeerMessage> {
                 }
             },
         },
+        pb::message::Body::Announce(member) => PeerMessage::Announce(Member {
+            peer_addr: member.peer_addr,
+            client_addr: member.client_addr,
+            version: member.version,
+            format: format(member.format)?,
+            incarnation: read_number(&member.incarnation)?,
+        }),
+        pb::message::Body::Removed(_) => PeerMessage::Removed,
     })
+}
+
+/// A random number as it travels.
+pub(crate) fn number(number: u128) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+/// The number that travelled; none is 0.
+///
+/// # Errors
+/// [`Incomplete`]: it is of another length.
+pub(crate) fn read_number(bytes: &Bytes) -> Result<u128> {
+    match bytes.len() {
+        0 => Ok(0),
+        _ => Ok(u128::from_be_bytes(
+            bytes[..].try_into().map_err(|_| Incomplete("number"))?,
+        )),
+    }
+}
+
+/// A format as it travelled.
+///
+/// # Errors
+/// [`Incomplete`]: it is beyond what a format can be.
+pub(crate) fn format(format: u32) -> Result<u8> {
+    u8::try_from(format).map_err(|_| Incomplete("format"))
 }
 
 fn encode_refusal(why: Refused) -> (pb::Refusal, NodeId) {
@@ -312,8 +355,6 @@ fn decode_configuration(configuration: pb::Configuration) -> Configuration {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn round_trip(message: Message) {
@@ -412,6 +453,14 @@ mod tests {
                 attempt: 4,
                 request,
             },
+            PeerMessage::Announce(Member {
+                peer_addr: "127.0.0.1:1".to_owned(),
+                client_addr: "127.0.0.1:2".to_owned(),
+                version: "3".to_owned(),
+                format: 4,
+                incarnation: 1 << 100,
+            }),
+            PeerMessage::Removed,
             PeerMessage::NotProposed {
                 boot: 2,
                 sequence: 3,

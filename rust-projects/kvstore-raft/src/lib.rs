@@ -3,7 +3,9 @@
 //! # What it is
 //!
 //! [`run()`] makes a node: a thread that owns the replica and its log (`node`), gRPC streams between nodes (`transport`), and
-//! a RESP service (`resp`), through which any node serves any Redis client. [`Dev`] starts a cluster on one machine.
+//! a RESP service (`resp`), through which any node serves any Redis client. [`Dev`] starts a cluster on one machine. Which cluster a directory
+//! belongs to is settled before a node takes part (`settle`, `founding`, `identity`). [`Operator`] changes a cluster that runs (`admin`), [`restore`] and
+//! [`recover`] a directory that no node has open.
 //!
 //! # What it guarantees
 //!
@@ -12,8 +14,7 @@
 //!
 //! # What it does not
 //!
-//! There is no authentication and no encryption yet, so nodes listen on loopback only. The members are those that the
-//! cluster was founded with: the core can change them, no command does yet. WATCH is refused.
+//! There is no encryption yet, and clients need no password, so nodes listen on loopback only. Operators need a token. WATCH is refused.
 //!
 //! # How it works
 //!
@@ -23,13 +24,26 @@
 //!   peers <--> transport-'  (replica)  '--> engine: applied, unsynced
 //! ```
 
+mod admin;
+mod client;
 mod convert;
 mod dev;
+mod founding;
+mod identity;
 mod node;
+mod offline;
 mod resp;
 mod run;
+mod secret;
+mod settle;
 mod transport;
+mod view;
 
+pub use client::{AdminError, Operator};
 pub use dev::Dev;
 pub use node::{NodeError, Status};
+pub use offline::{Forced, recover, restore, token_file};
+pub use proto::admin as messages;
+pub use replica::FORMAT;
 pub use run::{Config, RunError, run};
+pub use secret::{Token, TokenError};

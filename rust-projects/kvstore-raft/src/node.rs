@@ -9,21 +9,23 @@
 //! Everything that arrived while the disk was busy is decided before the next sync, and shares it: group commit without a
 //! timer. Nothing here looks at Raft's state to decide something.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use raft::{Envelope, Index, LogId, Message, NodeId, Role, Term};
+use raft::{Configuration, Envelope, Index, LogId, Message, NodeId, Role, Term};
 use raft_log::RaftLog;
 use replica::{
-    Actions, Answer, Client, Event, MachineError, Now, PeerMessage, Replica, Request, StateEngine,
+    Actions, Answer, Client, Event, MachineError, Now, Order, PeerMessage, Replica, Request,
+    Snapshot, StateEngine, Stop,
 };
 use tokio::sync::oneshot;
 
 use crate::transport::Peers;
+use crate::view::Shared;
 
 /// The one group of a node; its log can hold more.
 pub(crate) const GROUP: raft_log::GroupId = 1;
@@ -62,8 +64,25 @@ pub(crate) enum Input {
     Flushed(Result<Index, storage::Error>),
     /// How is it going?
     Status(oneshot::Sender<Status>),
+    /// How is it going, at length?
+    Report(oneshot::Sender<Report>),
+    /// An operator's order.
+    Order(Order, oneshot::Sender<Answer>),
+    /// All of the state, for a backup.
+    Export(oneshot::Sender<Result<Snapshot, MachineError>>),
+    /// A peer says that this node was removed.
+    Removed,
     /// Hand leadership over if possible, and stop.
     Stop,
+}
+
+/// What a node tells operators.
+pub(crate) struct Report {
+    pub(crate) status: Status,
+    /// The members, as of its log.
+    pub(crate) configuration: Configuration,
+    /// If it leads: up to where a member's log is its own, and for how long it heard nothing of it.
+    pub(crate) progress: BTreeMap<NodeId, (Index, Duration)>,
 }
 
 /// What a node tells of itself.
@@ -105,21 +124,38 @@ impl Inbox {
 
     /// Has a request applied, or answered from what is applied.
     pub(crate) async fn ask(&self, request: Request, writes: bool) -> Answer {
-        let (sender, receiver) = oneshot::channel();
-        let input = if writes {
-            Input::Write(request, sender)
-        } else {
-            Input::Read(request, sender)
-        };
-        self.send(input);
-        receiver.await.unwrap_or(Answer::Unknown)
+        let answer = self.question(|answer| match writes {
+            true => Input::Write(request, answer),
+            false => Input::Read(request, answer),
+        });
+        answer.await.unwrap_or(Answer::Unknown)
     }
 
     /// How is it going? `None` when the node has stopped.
     pub(crate) async fn status(&self) -> Option<Status> {
+        self.question(Input::Status).await
+    }
+
+    async fn question<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
         let (sender, receiver) = oneshot::channel();
-        self.send(Input::Status(sender));
+        self.send(input(sender));
         receiver.await.ok()
+    }
+
+    /// How is it going, at length? `None` when the node has stopped.
+    pub(crate) async fn report(&self) -> Option<Report> {
+        self.question(Input::Report).await
+    }
+
+    /// Has an order carried out, if this node leads.
+    pub(crate) async fn order(&self, order: Order) -> Answer {
+        let answer = self.question(|answer| Input::Order(order, answer)).await;
+        answer.unwrap_or(Answer::Unknown)
+    }
+
+    /// All of the state. `None` when the node has stopped.
+    pub(crate) async fn export(&self) -> Option<Result<Snapshot, MachineError>> {
+        self.question(Input::Export).await
     }
 
     /// Asks the node to stop.
@@ -134,6 +170,7 @@ pub(crate) struct Node {
     log: RaftLog,
     engine: Arc<dyn StateEngine>,
     peers: Peers,
+    shared: Shared,
     inbox: Inbox,
     receiver: Receiver<Input>,
     clients: HashMap<Client, oneshot::Sender<Answer>>,
@@ -141,6 +178,18 @@ pub(crate) struct Node {
     started: Instant,
     /// Steps' writes that are not in the log yet.
     actions: Vec<Actions>,
+    /// Set when the replica says that it is time.
+    stop: Option<Stop>,
+}
+
+/// The outer world of a node.
+pub(crate) struct Surroundings {
+    pub(crate) peers: Peers,
+    pub(crate) shared: Shared,
+    pub(crate) inbox: Inbox,
+    pub(crate) receiver: Receiver<Input>,
+    /// When its clock began.
+    pub(crate) started: Instant,
 }
 
 impl Node {
@@ -148,34 +197,41 @@ impl Node {
         replica: Replica,
         log: RaftLog,
         engine: Arc<dyn StateEngine>,
-        peers: Peers,
-        inbox: Inbox,
-        receiver: Receiver<Input>,
-        started: Instant,
+        around: Surroundings,
     ) -> Self {
-        Self {
+        let mut node = Self {
             replica,
             log,
             engine,
-            peers,
-            inbox,
-            receiver,
+            peers: around.peers,
+            shared: around.shared,
+            inbox: around.inbox,
+            receiver: around.receiver,
             clients: HashMap::new(),
             last_client: 0,
-            started,
+            started: around.started,
             actions: Vec::new(),
-        }
+            stop: None,
+        };
+        let registry = Arc::clone(node.replica.machine().registry());
+        node.peers.learn(&registry);
+        node.shared.learn(&registry);
+        node
     }
 
     /// Runs the node on a thread of its own until it is stopped or fails.
-    pub(crate) fn spawn(self) -> std::io::Result<JoinHandle<Result<(), NodeError>>> {
+    pub(crate) fn spawn(self) -> std::io::Result<JoinHandle<Result<Stop, NodeError>>> {
         std::thread::Builder::new()
             .name("node".into())
             .spawn(|| self.run())
     }
 
-    fn run(mut self) -> Result<(), NodeError> {
+    fn run(mut self) -> Result<Stop, NodeError> {
         loop {
+            if let Some(why) = self.stop {
+                self.close()?;
+                return Ok(why);
+            }
             let now = self.now();
             let wait = self.replica.deadline().map_or(MAX_WAIT, |deadline| {
                 deadline.saturating_sub(now.time).min(MAX_WAIT)
@@ -183,20 +239,18 @@ impl Node {
             let first = match self.receiver.recv_timeout(wait) {
                 Ok(input) => Some(input),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return self.close(),
+                Err(RecvTimeoutError::Disconnected) => Some(Input::Stop),
             };
             if first.is_none() {
                 self.step(Event::Tick)?;
             }
-            if !self.take(first)? {
-                return self.close();
-            }
+            self.take(first)?;
             self.carry_out()?;
         }
     }
 
-    /// Takes what is there; false when the node is to stop.
-    fn take(&mut self, first: Option<Input>) -> Result<bool, NodeError> {
+    /// Takes what is there.
+    fn take(&mut self, first: Option<Input>) -> Result<(), NodeError> {
         let mut writes = Vec::new();
         let mut next = first;
         for _ in 0..MAX_BATCH {
@@ -205,6 +259,10 @@ impl Node {
             };
             match input {
                 Input::Write(request, answer) => writes.push((self.client(answer), request)),
+                Input::Order(order, answer) => {
+                    let client = self.client(answer);
+                    self.step(Event::Order(client, order))?;
+                }
                 Input::Read(request, answer) => {
                     let client = self.client(answer);
                     self.step(Event::Read(client, request))?;
@@ -215,17 +273,18 @@ impl Node {
                     self.step(Event::SnapshotSent { to, delivered })?;
                 }
                 Input::Flushed(flushed) => self.step(Event::Flushed(flushed?))?,
-                Input::Status(answer) => {
-                    // Who asked may be gone.
-                    let _ = answer.send(self.status());
-                }
-                Input::Stop => return Ok(false),
+                // Of the next three: who asked may be gone.
+                Input::Status(answer) => drop(answer.send(self.status())),
+                Input::Report(answer) => drop(answer.send(self.report())),
+                Input::Export(answer) => drop(answer.send(self.replica.machine().export())),
+                Input::Removed => self.step(Event::Removed)?,
+                Input::Stop => self.step(Event::Stop)?,
             }
         }
         if !writes.is_empty() {
             self.step(Event::Write(writes))?;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn client(&mut self, answer: oneshot::Sender<Answer>) -> Client {
@@ -257,6 +316,11 @@ impl Node {
                 let _ = waiting.send(answer);
             }
         }
+        if let Some(registry) = actions.registry.take() {
+            self.peers.learn(&registry);
+            self.shared.learn(&registry);
+        }
+        self.stop = self.stop.or(actions.stop);
         self.actions.push(actions);
         Ok(())
     }
@@ -316,6 +380,23 @@ impl Node {
             committed: core.committed(),
             applied: self.replica.machine().applied().index,
             hash: self.replica.machine().hash(),
+        }
+    }
+
+    fn report(&self) -> Report {
+        let core = self.replica.core();
+        let now = self.now().time;
+        let progress = core.progress().map(|peer| {
+            let silent = match peer.node == core.id() {
+                true => Duration::ZERO,
+                false => now.saturating_sub(peer.heard),
+            };
+            (peer.node, (peer.matched, silent))
+        });
+        Report {
+            status: self.status(),
+            configuration: core.configuration().1.clone(),
+            progress: progress.collect(),
         }
     }
 

@@ -5,21 +5,32 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use raft::{Configuration, HardState, NodeId};
 use raft_log::{Health, RaftLog};
-use replica::{Now, OpenError, Recovered, Replica, Settings, StateEngine};
+use replica::{
+    MachineError, Now, OpenError, Recovered, Registry, Replica, Settings, StateEngine, Stop,
+};
 use storage::SyncPolicy;
 use storage::file::{FileSystem, RealFs};
 use storage::kvs::LogEngine;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 
-use crate::node::{GROUP, Inbox, Node, NodeError};
+use crate::admin::AdminService;
+use crate::client::AdminError;
+use crate::identity::Identity;
+use crate::node::{GROUP, Inbox, Input, Node, NodeError, Surroundings};
 use crate::resp;
+use crate::secret::{Token, TokenError};
+use crate::settle::{member, settle};
 use crate::transport::{Peers, Service};
+use crate::view::{Shared, View};
 
 /// How a node is run.
 #[derive(Debug, Clone)]
@@ -34,13 +45,18 @@ pub struct Config {
     pub addr: SocketAddr,
     /// For peers.
     pub peer_addr: SocketAddr,
-    /// The other nodes and their addresses for peers. With this node they are the founders of a new cluster.
+    /// Other nodes and their addresses for peers. With this node they are the founders of a new cluster; later these addresses count, whatever
+    /// the nodes say of themselves.
     pub peers: BTreeMap<NodeId, String>,
     /// A follower that hears nothing from a leader for this long, and up to as long again, begins an election; the same on all nodes.
     pub election_timeout: Duration,
     /// Size of the files of log and state, in bytes. The log is compacted when it holds as much that is applied and safe in the state,
     /// and keeps a quarter of that for peers that are a little behind.
     pub segment_bytes: u64,
+    /// A node of a cluster that this one is to join, unless it belongs to one already.
+    pub join: Option<String>,
+    /// Holds the cluster's token. Without it founders make one, and later it is found in the data directory.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Why a node does not start, or stopped.
@@ -69,6 +85,45 @@ pub enum RunError {
         /// Who asked.
         wanted: String,
     },
+    /// What stands in the file is not of this version.
+    #[error("{} is not of a kind that this version knows", .0.display())]
+    Identity(PathBuf),
+    /// The operating system gives no random numbers.
+    #[error("cannot read random numbers: {0}")]
+    Random(io::Error),
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nobody joins without a token.
+    #[error(
+        "--join needs --token-file: the file TOKEN of a member's data directory, or a copy of it"
+    )]
+    TokenNeeded,
+    /// The cluster, or a founder, takes this node for no member.
+    #[error("{0}")]
+    Refused(String),
+    /// The cluster does not let this node in.
+    #[error("this node could not join: {0}")]
+    Join(AdminError),
+    /// This node was removed from its cluster.
+    #[error(
+        "node {0} was removed from its cluster; its data directory is of no use any more: delete it, and start a new node under a new number with --join"
+    )]
+    Removed(NodeId),
+    /// There is something already.
+    #[error("{} exists and is not empty: choose another directory, or move it away", .0.display())]
+    NotEmpty(PathBuf),
+    /// No node of a cluster has its data there.
+    #[error("{} is not the data directory of a node that belongs to a cluster", .0.display())]
+    NoNode(PathBuf),
     /// The log lost what this node may have acknowledged.
     #[error(
         "{what}; this node must not vote any more: replace it by a new one with an empty directory and another id"
@@ -83,6 +138,9 @@ pub enum RunError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] raft_log::Error),
+    /// The state is of another version.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The state does not fit the log.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -97,62 +155,113 @@ pub enum RunError {
     Node(#[from] NodeError),
 }
 
-/// Runs a node until `stop` completes, or it fails.
+/// Runs a node until `stop` completes, or it fails. Leadership is handed over before it ends.
 ///
 /// # Errors
 /// [`RunError`].
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let mut stop = pin!(stop);
     let listener = listen(config.addr).await?;
     let peer_listener = listen(config.peer_addr).await?;
-    let started = Instant::now();
-    let engine = open_engine(&config)?;
-    let (replica, log) = open(&config, Arc::clone(&engine))?;
-    let peers =
-        Peers::connect(&config.cluster, config.id, &config.peers).map_err(RunError::PeerAddress)?;
+    RealFs.create_dir_all(&config.data_dir)?;
+    let _lock = RealFs.lock_dir(&config.data_dir)?;
+    let identity = Identity::claim(&config)?;
+    let given = config.token_file.as_deref().map(Token::read).transpose()?;
+    let shared = view(&config, &identity, given.as_ref());
     let (inbox, receiver) = Inbox::new();
-    let service = Service {
-        cluster: config.cluster.clone(),
-        id: config.id,
-        inbox: inbox.clone(),
+    // Aborted with this future.
+    let mut services = JoinSet::new();
+    services.spawn(serve_peers(peer_listener, shared.clone(), inbox.clone()));
+    tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
+    let identity = tokio::select! {
+        () = &mut stop => return Ok(()),
+        settled = settle(&config, identity, given, &shared) => settled?,
     };
-    let node = Node::new(
-        replica,
-        log,
-        engine,
-        peers,
-        inbox.clone(),
-        receiver,
-        started,
-    );
+    let node = start(&config, &identity, shared, inbox.clone(), receiver)?;
     let thread = node
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
     let mut ended = tokio::task::spawn_blocking(move || thread.join());
-    tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
-    let grpc = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
-        .add_service(service.server())
-        .serve_with_incoming(TcpListenerStream::new(peer_listener));
-    tokio::select! {
-        () = stop => inbox.stop(),
-        served = resp::serve(listener, inbox.clone()) => {
-            inbox.stop();
-            served.map_err(|error| RunError::Service(error.to_string()))?;
-        }
-        served = grpc => {
-            inbox.stop();
-            served.map_err(|error| RunError::Service(error.to_string()))?;
-        }
-        joined = &mut ended => return ended_with(joined),
+    let clients = resp::serve(listener, inbox.clone());
+    services.spawn(async { clients.await.map_err(|error| error.to_string()) });
+    // The services go on until the node has handed over.
+    let failed = tokio::select! {
+        () = stop => None,
+        served = services.join_next() => Some(format!("{served:?}")),
+        joined = &mut ended => return ended_with(joined, config.id),
+    };
+    inbox.stop();
+    let ended = ended_with(ended.await, config.id);
+    services.shutdown().await;
+    match (ended, failed) {
+        (Ok(()), Some(what)) => Err(RunError::Service(what)),
+        (ended, _) => ended,
     }
-    ended_with(ended.await)
 }
 
-type Joined = Result<std::thread::Result<Result<(), NodeError>>, tokio::task::JoinError>;
+fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
+    Shared::new(View {
+        identity: identity.clone(),
+        cluster: identity.cluster_text(),
+        token: None,
+        registry: Arc::new(Registry::default()),
+        founders: config.peers.keys().copied().chain([config.id]).collect(),
+        given: given.cloned(),
+    })
+}
 
-fn ended_with(joined: Joined) -> Result<(), RunError> {
+async fn serve_peers(listener: TcpListener, shared: Shared, inbox: Inbox) -> Result<(), String> {
+    let peer = Service {
+        shared: shared.clone(),
+        inbox: inbox.clone(),
+    };
+    let admin = AdminService { shared, inbox };
+    let served = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .add_service(peer.server())
+        .add_service(admin.server())
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    served.await.map_err(|error| error.to_string())
+}
+
+/// A node with what its directory holds, ready to run.
+fn start(
+    config: &Config,
+    identity: &Identity,
+    shared: Shared,
+    inbox: Inbox,
+    receiver: Receiver<Input>,
+) -> Result<Node, RunError> {
+    let started = Instant::now();
+    let (dir, segment_bytes) = (&config.data_dir, config.segment_bytes);
+    let engine = open_engine(dir, segment_bytes)?;
+    let settings = settings(config, identity);
+    let (replica, log) = open(dir, identity, settings, segment_bytes, Arc::clone(&engine))?;
+    let peers = Peers::connect(
+        &identity.cluster_text(),
+        config.id,
+        inbox.clone(),
+        &identity.places,
+        &config.peers,
+    );
+    let around = Surroundings {
+        peers: peers.map_err(RunError::PeerAddress)?,
+        shared,
+        inbox,
+        receiver,
+        started,
+    };
+    Ok(Node::new(replica, log, engine, around))
+}
+
+type Joined = Result<std::thread::Result<Result<Stop, NodeError>>, tokio::task::JoinError>;
+
+fn ended_with(joined: Joined, node: NodeId) -> Result<(), RunError> {
     match joined {
-        Ok(Ok(ended)) => Ok(ended?),
+        Ok(Ok(ended)) => match ended? {
+            Stop::Asked => Ok(()),
+            Stop::Removed => Err(RunError::Removed(node)),
+        },
         Ok(Err(_)) | Err(_) => Err(RunError::Service("the node's thread panicked".into())),
     }
 }
@@ -166,45 +275,40 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
 }
 
 /// The state machine's engine: never synced per write, since the log is.
-fn open_engine(config: &Config) -> Result<Arc<dyn StateEngine>, RunError> {
-    claim(config)?;
+pub(crate) fn open_engine(
+    dir: &Path,
+    segment_bytes: u64,
+) -> Result<Arc<dyn StateEngine>, RunError> {
     let options = storage::kvs::Options {
         sync: SyncPolicy::Never,
-        segment_bytes: config.segment_bytes,
-        reserve_bytes: config.segment_bytes,
+        segment_bytes,
+        reserve_bytes: segment_bytes,
         ..storage::kvs::Options::default()
     };
-    let engine = LogEngine::open(&config.data_dir.join("state"), options)?;
-    Ok(Arc::new(engine))
+    Ok(Arc::new(LogEngine::open(&dir.join("state"), options)?))
 }
 
-/// Takes the directory for this node, or sees that it is this node's.
-fn claim(config: &Config) -> Result<(), RunError> {
-    let path = config.data_dir.join("NODE");
-    let wanted = format!("cluster {} node {}\n", config.cluster, config.id);
-    RealFs.create_dir_all(&config.data_dir)?;
-    if !RealFs.exists(&path)? {
-        return Ok(RealFs.write_durably(&path, wanted.as_bytes())?);
-    }
-    let found = RealFs.read(&path)?;
-    if found == wanted.as_bytes() {
-        return Ok(());
-    }
-    Err(RunError::ForeignDirectory {
-        dir: config.data_dir.clone(),
-        found: String::from_utf8_lossy(&found).trim().to_owned(),
-        wanted: wanted.trim().to_owned(),
-    })
+pub(crate) fn log_dir(dir: &Path) -> PathBuf {
+    dir.join("log")
 }
 
-fn open(config: &Config, engine: Arc<dyn StateEngine>) -> Result<(Replica, RaftLog), RunError> {
-    let dir = config.data_dir.join("log");
-    let seed = RandomState::new().hash_one(config.id);
+/// The replica of a data directory, and its log.
+///
+/// # Errors
+/// [`RunError`].
+pub(crate) fn open(
+    dir: &Path,
+    identity: &Identity,
+    settings: Settings,
+    segment_bytes: u64,
+    engine: Arc<dyn StateEngine>,
+) -> Result<(Replica, RaftLog), RunError> {
+    let seed = RandomState::new().hash_one(identity.node);
     let options = raft_log::Options {
-        segment_bytes: config.segment_bytes,
+        segment_bytes,
         ..raft_log::Options::default()
     };
-    let (mut log, found) = RaftLog::open(Arc::new(RealFs), &dir, options)?;
+    let (mut log, found) = RaftLog::open(Arc::new(RealFs), &log_dir(dir), options)?;
     if let Some(cut) = &found.tail {
         tracing::warn!(file = %cut.path.display(), offset = cut.offset, bytes = cut.bytes, "an unfinished write was cut off the log");
     }
@@ -212,9 +316,8 @@ fn open(config: &Config, engine: Arc<dyn StateEngine>) -> Result<(Replica, RaftL
         let what = damage.to_string();
         return Err(RunError::Damaged { what });
     }
-    let recovered = recovered(config, found);
-    let boot = next_boot(&config.data_dir)?;
-    let settings = settings(config);
+    let recovered = recovered(identity, found);
+    let boot = next_boot(dir)?;
     let (replica, anew) = Replica::open(settings, engine, recovered, boot, Now::default(), seed)?;
     if let Some(snapshot) = anew {
         let write = raft::Write {
@@ -227,7 +330,7 @@ fn open(config: &Config, engine: Arc<dyn StateEngine>) -> Result<(Replica, RaftL
     Ok((replica, log))
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, identity: &Identity) -> Settings {
     let defaults = Settings::new(config.id);
     let segment_bytes = usize::try_from(config.segment_bytes).unwrap_or(usize::MAX);
     Settings {
@@ -235,13 +338,15 @@ fn settings(config: &Config) -> Settings {
         flush_bytes: segment_bytes / 2,
         compact_bytes: segment_bytes,
         keep_bytes: segment_bytes / 4,
+        member: Some(member(config, identity)),
         ..defaults
     }
 }
 
-fn recovered(config: &Config, mut found: raft_log::Recovered) -> Recovered {
+fn recovered(identity: &Identity, mut found: raft_log::Recovered) -> Recovered {
     let group = found.groups.remove(&GROUP);
-    let founders = Configuration::of_voters(config.peers.keys().copied().chain([config.id]));
+    // Of a node that joined: nobody. The log tells.
+    let founders = Configuration::of_voters(identity.founders.keys().copied());
     let Some(group) = group else {
         return Recovered {
             hard_state: HardState::default(),

@@ -4,7 +4,7 @@
 //! what waited when a stream broke is too. A snapshot travels on a stream of its own, in chunks with checksums, and is handed over
 //! whole or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,15 +12,16 @@ use proto::peer as pb;
 use proto::peer::peer_client::PeerClient;
 use proto::peer::peer_server::{Peer, PeerServer};
 use raft::NodeId;
-use replica::{PeerMessage, Snapshot};
+use replica::{PeerMessage, Registry, Snapshot};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::convert;
 use crate::node::{Inbox, Input};
+use crate::view::Shared;
+use crate::{convert, founding};
 
 /// Messages that wait for a peer at most.
 const QUEUE: usize = 4096;
@@ -36,47 +37,93 @@ const PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a snapshot may take.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The metadata of a refusal that says: the sender was removed from the cluster.
+const REMOVED: &str = "removed";
+
+/// How to reach a node by its address `host:port`.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
+}
 
 /// The ways to all peers.
 pub(crate) struct Peers {
     cluster: String,
     id: NodeId,
     runtime: Handle,
+    inbox: Inbox,
     links: BTreeMap<NodeId, Link>,
+    /// Peers whose address an operator gave, which counts for as long as this node runs: it may lead through something.
+    given: BTreeSet<NodeId>,
 }
 
 struct Link {
+    address: String,
     queue: mpsc::Sender<pb::Message>,
     channel: Channel,
 }
 
 impl Peers {
-    /// Begins to connect to each peer, by its address `host:port`; must be called within a runtime.
+    /// Begins to connect to each peer, by its address `host:port`; must be called within a runtime. Of `places` it learns better later,
+    /// of `given` it does not.
     ///
     /// # Errors
     /// An address that is none.
     pub(crate) fn connect(
         cluster: &str,
         id: NodeId,
-        addresses: &BTreeMap<NodeId, String>,
+        inbox: Inbox,
+        places: &BTreeMap<NodeId, String>,
+        given: &BTreeMap<NodeId, String>,
     ) -> Result<Self, tonic::transport::Error> {
-        let mut links = BTreeMap::new();
-        for (&peer, address) in addresses {
-            let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-            let channel = endpoint
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
-                .connect_lazy();
-            let (queue, receiver) = mpsc::channel(QUEUE);
-            tokio::spawn(keep_sending(channel.clone(), receiver));
-            links.insert(peer, Link { queue, channel });
-        }
-        Ok(Self {
+        let mut peers = Self {
             cluster: cluster.to_owned(),
             id,
             runtime: Handle::current(),
-            links,
-        })
+            inbox,
+            links: BTreeMap::new(),
+            given: given.keys().copied().collect(),
+        };
+        for (&peer, address) in places.iter().chain(given) {
+            peers.link(peer, address)?;
+        }
+        Ok(peers)
+    }
+
+    fn link(&mut self, peer: NodeId, address: &str) -> Result<(), tonic::transport::Error> {
+        let endpoint = endpoint(address)?;
+        let _in_runtime = self.runtime.enter();
+        let channel = endpoint.connect_lazy();
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(keep_sending(channel.clone(), receiver, self.inbox.clone()));
+        let link = Link {
+            address: address.to_owned(),
+            queue,
+            channel,
+        };
+        self.links.insert(peer, link);
+        Ok(())
+    }
+
+    /// Follows the registry.
+    pub(crate) fn learn(&mut self, registry: &Registry) {
+        self.links.retain(|&peer, _| !registry.is_removed(peer));
+        for (peer, member) in registry.members() {
+            let is_known = self
+                .links
+                .get(&peer)
+                .is_some_and(|link| link.address == member.peer_addr);
+            if peer == self.id || is_known || self.given.contains(&peer) {
+                continue;
+            }
+            match self.link(peer, &member.peer_addr) {
+                Ok(()) => tracing::info!(peer, address = member.peer_addr, "a peer is there"),
+                Err(error) => tracing::warn!(peer, %error, "a peer's address is not valid"),
+            }
+        }
     }
 
     /// Sends a message if the peer's queue has room, as the network may lose it anyway.
@@ -121,7 +168,7 @@ fn client(channel: Channel) -> PeerClient<Channel> {
 }
 
 /// Sends what comes, over one stream after another, until the queue is closed.
-async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<pb::Message>) {
+async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<pb::Message>, inbox: Inbox) {
     while let Some(first) = queue.recv().await {
         let (stream, receiver) = mpsc::channel(STREAM_QUEUE);
         let mut client = client(channel.clone());
@@ -138,6 +185,9 @@ async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<pb::Message>) 
             ended = client.messages(ReceiverStream::new(receiver)) => {
                 if let Err(status) = ended {
                     tracing::debug!(%status, "the stream to a peer ended");
+                    if status.metadata().contains_key(REMOVED) {
+                        inbox.send(Input::Removed);
+                    }
                 }
             }
             () = forward => {}
@@ -179,8 +229,7 @@ async fn stream_snapshot(
 
 /// The other end: takes messages of this cluster for this node.
 pub(crate) struct Service {
-    pub(crate) cluster: String,
-    pub(crate) id: NodeId,
+    pub(crate) shared: Shared,
     pub(crate) inbox: Inbox,
 }
 
@@ -196,15 +245,25 @@ impl Service {
         reason = "the error type of tonic's services"
     )]
     fn accept(&self, message: pb::Message) -> Result<(NodeId, PeerMessage), Status> {
-        if message.cluster != self.cluster {
+        let view = self.shared.look();
+        if view.identity.cluster.is_none() {
+            return Err(Status::unavailable("this node is in no cluster yet"));
+        }
+        if message.cluster != view.cluster {
             return Err(Status::permission_denied(
                 "this node belongs to another cluster",
             ));
         }
-        if message.to != self.id {
+        if view.registry.is_removed(message.from) {
+            let mut status = Status::permission_denied("the sender was removed from the cluster");
+            let removed = tonic::metadata::MetadataValue::from_static("yes");
+            status.metadata_mut().insert(REMOVED, removed);
+            return Err(status);
+        }
+        if message.to != view.identity.node {
             return Err(Status::invalid_argument(format!(
                 "this is node {}, not {}",
-                self.id, message.to
+                view.identity.node, message.to
             )));
         }
         let from = message.from;
@@ -227,6 +286,13 @@ impl Service {
 
 #[tonic::async_trait]
 impl Peer for Service {
+    async fn found(&self, request: Request<pb::Founder>) -> Result<Response<pb::Founder>, Status> {
+        let view = self.shared.look();
+        let asked = request.get_ref();
+        let given = view.given.as_ref();
+        founding::answer(&view.identity, &view.founders, given, asked).map(Response::new)
+    }
+
     async fn messages(
         &self,
         request: Request<Streaming<pb::Message>>,
@@ -271,5 +337,44 @@ impl Peer for Service {
         let data: Bytes = data.freeze();
         self.hand_over(Input::Snapshot(envelope, data))?;
         Ok(Response::new(pb::End {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use replica::Member;
+
+    use super::*;
+
+    fn registry(places: &[(NodeId, &str)]) -> Registry {
+        let members = places.iter().map(|&(node, address)| {
+            let member = Member {
+                peer_addr: address.to_owned(),
+                ..Member::default()
+            };
+            (node, member)
+        });
+        members.collect()
+    }
+
+    #[tokio::test]
+    async fn links_follow_the_registry_except_where_an_operator_gave_the_address() {
+        let given = [(2, "127.0.0.1:2".to_owned())].into();
+        let places = [(3, "127.0.0.1:3".to_owned())].into();
+        let (inbox, _) = Inbox::new();
+        let mut peers = Peers::connect("", 1, inbox, &places, &given).unwrap();
+        peers.learn(&registry(&[
+            (1, "127.0.0.1:71"),
+            (2, "127.0.0.1:72"),
+            (3, "127.0.0.1:73"),
+            (4, "127.0.0.1:74"),
+            (5, "no address at all"),
+        ]));
+        let links = peers.links.iter();
+        let links: Vec<_> = links
+            .map(|(&peer, link)| (peer, &link.address[..]))
+            .collect();
+        let expected = [(2, "127.0.0.1:2"), (3, "127.0.0.1:73"), (4, "127.0.0.1:74")];
+        assert_eq!(links, expected);
     }
 }

@@ -5,3 +5,9 @@
 pub mod peer {
     tonic::include_proto!("keyproof.peer.v1");
 }
+
+/// What operators ask of the nodes of a replicated store (`proto/admin.proto`).
+#[allow(clippy::all, missing_docs)]
+pub mod admin {
+    tonic::include_proto!("keyproof.admin.v1");
+}

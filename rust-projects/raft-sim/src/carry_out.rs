@@ -317,7 +317,7 @@ impl Cluster {
         let what = match answer {
             Answer::Unknown => Sometimes::AnsweredUnknown,
             Answer::NoLeader => Sometimes::AnsweredNoLeader,
-            Answer::Refused(_) => Sometimes::AnsweredRefused,
+            Answer::Refused(_) | Answer::Declined(_) => Sometimes::AnsweredRefused,
             Answer::Replies(_) | Answer::Done(_) if leads => return,
             Answer::Replies(_) | Answer::Done(_) => return,
         };

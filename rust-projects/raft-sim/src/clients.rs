@@ -275,7 +275,7 @@ impl Clients {
                     self.returned(part, value)?;
                 }
                 Answer::Unknown => self.never_returned(part, true),
-                Answer::Refused(_) | Answer::NoLeader | Answer::Done(_) => {
+                Answer::Refused(_) | Answer::Declined(_) | Answer::NoLeader | Answer::Done(_) => {
                     self.never_returned(part, false);
                 }
             }

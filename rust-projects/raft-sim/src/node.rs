@@ -126,5 +126,8 @@ pub(crate) fn kind(event: &Event) -> u64 {
         Event::SnapshotSent { to, delivered } => 8 | to << 8 | u64::from(*delivered) << 16,
         Event::Change { client, .. } => 9 | client << 8,
         Event::Transfer { client, to } => 10 | to << 8 | client << 16,
+        Event::Order(client, _) => 11 | client << 8,
+        Event::Stop => 12,
+        Event::Removed => 13,
     }
 }

@@ -412,6 +412,11 @@ impl Core {
 
     /// Of a leader: up to where each peer's log is known to be its own.
     pub fn matched(&self) -> impl Iterator<Item = (NodeId, Index)> {
+        self.progress().map(|peer| (peer.node, peer.matched))
+    }
+
+    /// Of a leader: what it knows of each member, itself among them.
+    pub fn progress(&self) -> impl Iterator<Item = PeerProgress> {
         let leader = match &self.part {
             Part::Leader(leader) => Some(leader),
             _ => None,
@@ -420,7 +425,22 @@ impl Core {
             leader
                 .progress
                 .iter()
-                .map(|(&peer, progress)| (peer, progress.matched))
+                .map(|(&node, progress)| PeerProgress {
+                    node,
+                    matched: progress.matched,
+                    heard: progress.heard,
+                })
         })
     }
+}
+
+/// What a leader knows of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerProgress {
+    /// Which.
+    pub node: NodeId,
+    /// Up to where its log is known to be the leader's.
+    pub matched: Index,
+    /// When it was last heard.
+    pub heard: Time,
 }

@@ -56,7 +56,7 @@ mod types;
 mod writes;
 
 pub use configuration::{ChangeError, Configuration, Tally};
-pub use core::{Config, Core, Role, Start};
+pub use core::{Config, Core, PeerProgress, Role, Start};
 pub use input::{Input, Outgoing, Outputs, ReadState, Refused, Time};
 pub use message::{Appended, Envelope, Message};
 pub use progress::FlowControl;

@@ -26,6 +26,14 @@ impl Decoder {
         self.0.try_get_u64_le().map_err(|_| Malformed)
     }
 
+    pub(crate) fn u128(&mut self) -> Result<u128> {
+        self.0.try_get_u128_le().map_err(|_| Malformed)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String> {
+        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| Malformed)
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<Bytes> {
         let len = usize::try_from(self.u32()?).map_err(|_| Malformed)?;
         if len > self.0.len() {

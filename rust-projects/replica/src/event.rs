@@ -1,6 +1,7 @@
 //! What goes into a replica and what comes out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,10 @@ use raft::{
 };
 use wire::Reply;
 
+use crate::orders::{Declined, Order};
 use crate::record::{Origin, Request};
+use crate::registry::{Member, Registry};
+use crate::stopping::Stop;
 
 /// What time it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +67,12 @@ pub enum Event {
         /// To this voter.
         to: NodeId,
     },
+    /// An operator asks for something.
+    Order(Client, Order),
+    /// Hand leadership over and let what clients wait for end; [`Actions::stop`] says when to stop.
+    Stop,
+    /// A member of this cluster says that this server was removed from it.
+    Removed,
 }
 
 /// What replicas tell each other.
@@ -92,6 +102,10 @@ pub enum PeerMessage {
         /// Why not.
         why: Refused,
     },
+    /// Where the sender is, and what it runs.
+    Announce(Member),
+    /// The leader has applied the removal of the receiver.
+    Removed,
 }
 
 /// What a client is told.
@@ -103,6 +117,8 @@ pub enum Answer {
     Done(LogId),
     /// Not done, and will not be.
     Refused(Refused),
+    /// An operator's order: not done, and will not be.
+    Declined(Declined),
     /// Not done, and will not be: no leader was found in time.
     NoLeader,
     /// It may have been done, or still be: this server cannot tell.
@@ -122,6 +138,10 @@ pub struct Actions {
     pub flush: Option<Index>,
     /// The log on disk no longer needs what is up to this entry, as of which these are the members.
     pub purge: Option<(LogId, Configuration)>,
+    /// Who is where, when that has changed.
+    pub registry: Option<Arc<Registry>>,
+    /// When the rest is done: stop.
+    pub stop: Option<Stop>,
 }
 
 /// How a replica behaves.
@@ -129,6 +149,8 @@ pub struct Actions {
 pub struct Settings {
     /// The core's.
     pub raft: raft::Config,
+    /// What this server tells of itself, if it is to be known.
+    pub member: Option<Member>,
     /// After how long without word a forwarded request, or a question, is sent again.
     pub retry: Duration,
     /// After how long a client is told that its request got nowhere.
@@ -151,6 +173,7 @@ impl Settings {
     pub fn new(id: NodeId) -> Self {
         Self {
             raft: raft::Config::new(id),
+            member: None,
             retry: Duration::from_millis(500),
             give_up: Duration::from_secs(5),
             flush_bytes: 32 << 20,

@@ -34,21 +34,30 @@
 //! ```
 //!
 //! `machine` applies, `requests` and `reads` are the two paths above, `sessions` tells retries, `upkeep` expires, flushes, compacts
-//! and compares.
+//! and compares. `registry` knows who is where, and `announce` keeps that true; `orders` are an operator's, `stopping` leaves in good order.
 
+mod announce;
 mod codec;
 mod event;
 mod machine;
+mod orders;
 mod reads;
 mod record;
+mod registry;
 mod replica;
 mod requests;
 mod sessions;
+mod snapshot;
+mod stopping;
 mod upkeep;
 
 pub use codec::Malformed;
 pub use event::{Actions, Answer, Client, Event, Now, PeerMessage, Settings};
-pub use machine::{MAX_TIME_STEP_MS, Machine, MachineError, Snapshot, StateEngine};
+pub use machine::{FORMAT, MAX_TIME_STEP_MS, Machine, MachineError, StateEngine};
+pub use orders::{Declined, MAX_PROMOTION_LAG, Order};
 pub use record::{Origin, Request, origin_of};
+pub use registry::{Member, Registry};
 pub use replica::{OpenError, Recovered, Replica};
 pub use sessions::WINDOW;
+pub use snapshot::{Snapshot, restore};
+pub use stopping::Stop;

@@ -18,9 +18,11 @@ use raft::{Configuration, Entry, Index, LogId, NodeId, Payload, SnapshotMeta};
 use storage::{Batch, Direction, Durability, KeyRange, Limits, Op, Reader, Snapshots};
 use wire::Reply;
 
-use crate::codec::{Decoder, Malformed, put_bytes, put_len};
+use crate::codec::{Decoder, Malformed, put_len};
 use crate::record::{Body, Origin, Record, Request};
+use crate::registry::Registry;
 use crate::sessions::Sessions;
+use crate::snapshot::{self, Snapshot};
 
 /// An engine that can hold a state machine: decides ahead of the disk, and can be looked at as of a moment.
 pub trait StateEngine: Durability + Snapshots {}
@@ -28,9 +30,9 @@ pub trait StateEngine: Durability + Snapshots {}
 impl<T: Durability + Snapshots> StateEngine for T {}
 
 /// Where the machine keeps what is not the users' data; no user key is there.
-const OWN_KEY: &[u8] = b"m";
-/// Version of the bytes under [`OWN_KEY`] and of snapshots.
-const FORMAT: u8 = 1;
+pub(crate) const OWN_KEY: &[u8] = b"m";
+/// Version of the log's commands, of the machine's own values and of snapshots: servers of different ones cannot share a log.
+pub const FORMAT: u8 = 2;
 
 /// The furthest the state's time moves with one entry: a leader whose clock is far ahead must not expire everything at once.
 pub const MAX_TIME_STEP_MS: u64 = 600_000;
@@ -66,7 +68,7 @@ pub enum MachineError {
     },
 }
 
-fn malformed(what: &'static str) -> impl Fn(Malformed) -> MachineError {
+pub(crate) fn malformed(what: &'static str) -> impl Fn(Malformed) -> MachineError {
     move |source| MachineError::Malformed { what, source }
 }
 
@@ -80,23 +82,25 @@ pub(crate) struct Applied {
 
 /// What the machine holds beside the users' data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Own {
-    applied: LogId,
+pub(crate) struct Own {
+    pub(crate) applied: LogId,
     /// As of `applied`.
-    configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// Never goes back.
     time_ms: u64,
     /// Of all changes so far.
     hash: u64,
     /// The last [`Body::Check`] applied, and what `hash` was there.
     noted: (Index, u64),
-    sessions: Sessions,
+    pub(crate) sessions: Sessions,
 }
 
 /// See the module's page.
 pub struct Machine {
     engine: Arc<dyn StateEngine>,
     own: Own,
+    /// Who is where, as the engine holds it.
+    registry: Arc<Registry>,
     /// SCAN's positions: known to this server alone, and no part of the state.
     cursors: ScanCursors,
 }
@@ -125,9 +129,11 @@ impl Machine {
                 ..Own::default()
             },
         };
+        let registry = Registry::load(engine.latest())?;
         Ok(Self {
             engine,
             own,
+            registry: Arc::new(registry),
             cursors: ScanCursors::new(1),
         })
     }
@@ -142,6 +148,12 @@ impl Machine {
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.own.configuration
+    }
+
+    /// Who is where, as of the last entry applied.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     /// The time of the state in milliseconds since 1970: what has expired by it is gone.
@@ -226,6 +238,9 @@ impl Machine {
             Payload::Noop => return Ok(None),
             Payload::Configuration(configuration) => {
                 self.own.configuration = configuration.clone();
+                if !configuration.is_joint() {
+                    Arc::make_mut(&mut self.registry).retain(configuration, batch);
+                }
                 return Ok(None);
             }
             Payload::Command(command) => command,
@@ -244,6 +259,10 @@ impl Machine {
                     return Err(MachineError::Diverged { index });
                 }
                 self.own.noted = (index, self.own.hash);
+                Ok(None)
+            }
+            Body::Announce(node, member) => {
+                Arc::make_mut(&mut self.registry).announce(node, member, batch);
                 Ok(None)
             }
             Body::Request(origin, request) => {
@@ -277,14 +296,20 @@ impl Machine {
     /// # Errors
     /// The engine's.
     pub(crate) fn snapshot(&self, id: u64) -> Result<Snapshot, MachineError> {
-        Ok(Snapshot {
-            meta: SnapshotMeta {
-                id,
-                last: self.own.applied,
-                configuration: self.own.configuration.clone(),
-            },
-            view: self.engine.snapshot()?.into(),
-        })
+        let meta = SnapshotMeta {
+            id,
+            last: self.own.applied,
+            configuration: self.own.configuration.clone(),
+        };
+        Ok(Snapshot::new(meta, self.engine.snapshot()?.into()))
+    }
+
+    /// Everything as of now, for a backup.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn export(&self) -> Result<Snapshot, MachineError> {
+        self.snapshot(0)
     }
 
     /// Replaces everything by a snapshot, in one batch that is durable on return.
@@ -292,13 +317,8 @@ impl Machine {
     /// # Errors
     /// The engine's, and what another version wrote; nothing is replaced then.
     pub(crate) fn install(&mut self, data: Bytes) -> Result<(), MachineError> {
-        let pairs = decode_snapshot(data).map_err(malformed("snapshot"))?;
-        let own = pairs
-            .iter()
-            .find(|(key, _)| key == OWN_KEY)
-            .ok_or(Malformed);
-        let own = own.and_then(|(_, value)| Own::decode(value.clone()));
-        let own = own.map_err(malformed("snapshot"))?;
+        let pairs = snapshot::decode(data)?;
+        let own = snapshot::own(&pairs)?;
         let mut batch = Batch::new();
         batch.delete_range(KeyRange::all());
         for (key, value) in pairs {
@@ -307,6 +327,7 @@ impl Machine {
         self.engine.submit(&batch)?;
         self.engine.sync()?;
         self.own = own;
+        self.registry = Arc::new(Registry::load(self.engine.latest())?);
         Ok(())
     }
 }
@@ -384,7 +405,7 @@ impl Own {
         self.time_ms = self.time_ms.max(stamp_ms.min(limit));
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![FORMAT];
         for number in [
             self.applied.term,
@@ -401,7 +422,7 @@ impl Own {
         out
     }
 
-    fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut decoder = Decoder(bytes);
         if decoder.u8()? != FORMAT {
             return Err(Malformed);
@@ -445,48 +466,4 @@ fn configuration(decoder: &mut Decoder) -> Result<Configuration, Malformed> {
         learners: part()?,
         incoming_learners: part()?,
     })
-}
-
-/// The state as of an entry, to be sent to another server.
-#[derive(Clone)]
-pub struct Snapshot {
-    /// What the core knows of it.
-    pub meta: SnapshotMeta,
-    view: Arc<dyn Reader + Send + Sync>,
-}
-
-impl std::fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot")
-            .field("meta", &self.meta)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Snapshot {
-    /// All pairs, one after another.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub fn encode(&self) -> Result<Bytes, MachineError> {
-        let mut out = vec![FORMAT];
-        for pair in self.view.scan(&KeyRange::all(), Direction::Forward) {
-            let (key, value) = pair?;
-            put_bytes(&mut out, &key);
-            put_bytes(&mut out, &value);
-        }
-        Ok(out.into())
-    }
-}
-
-fn decode_snapshot(data: Bytes) -> Result<Vec<(Bytes, Bytes)>, Malformed> {
-    let mut decoder = Decoder(data);
-    if decoder.u8()? != FORMAT {
-        return Err(Malformed);
-    }
-    let mut pairs = Vec::new();
-    while !decoder.is_empty() {
-        pairs.push((decoder.bytes()?, decoder.bytes()?));
-    }
-    Ok(pairs)
 }

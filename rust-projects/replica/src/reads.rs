@@ -59,6 +59,10 @@ impl Reads {
         self.waiting.iter().chain(&self.asking).chain(ready)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         let given_up = self.all().map(|waiting| waiting.given_up).min();
         let again = match &self.asked {

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes};
 use raft::{Index, NodeId};
 
 use crate::codec::{Decoder, Malformed, put_bytes, put_len};
+use crate::registry::Member;
 
 /// Where a request came from: applied once, however often it is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,11 +43,14 @@ pub(crate) enum Body {
         /// The hash that it noted.
         noted: u64,
     },
+    /// Where a server is, and what it runs.
+    Announce(NodeId, Member),
 }
 
 const ADVANCE: u8 = 0;
 const REQUEST: u8 = 1;
 const CHECK: u8 = 2;
+const ANNOUNCE: u8 = 3;
 
 impl Record {
     pub(crate) fn encode(&self) -> Bytes {
@@ -64,6 +68,11 @@ impl Record {
                 out.put_u64_le(*at);
                 out.put_u64_le(*noted);
             }
+            Body::Announce(node, member) => {
+                out.put_u8(ANNOUNCE);
+                out.put_u64_le(*node);
+                member.encode(&mut out);
+            }
         }
         out.into()
     }
@@ -78,6 +87,7 @@ impl Record {
                 at: decoder.u64()?,
                 noted: decoder.u64()?,
             },
+            ANNOUNCE => Body::Announce(decoder.u64()?, Member::decode(&mut decoder)?),
             _ => return Err(Malformed),
         };
         decoder.end()?;
@@ -105,7 +115,7 @@ fn origin(decoder: &mut Decoder) -> Result<Origin, Malformed> {
 pub fn origin_of(command: &Bytes) -> Option<Origin> {
     match Record::decode(command).ok()?.body {
         Body::Request(origin, _) => Some(origin),
-        Body::Advance | Body::Check { .. } => None,
+        Body::Advance | Body::Check { .. } | Body::Announce(..) => None,
     }
 }
 
@@ -135,6 +145,18 @@ mod tests {
         prop_oneof![
             Just(Body::Advance),
             any::<[u64; 2]>().prop_map(|[at, noted]| Body::Check { at, noted }),
+            (any::<u64>(), any::<u128>(), any::<u8>(), "[a-z]{0,9}").prop_map(
+                |(node, incarnation, format, text)| {
+                    let member = Member {
+                        peer_addr: text.clone(),
+                        client_addr: text.clone(),
+                        version: text,
+                        format,
+                        incarnation,
+                    };
+                    Body::Announce(node, member)
+                }
+            ),
             (any::<[u64; 4]>(), prop::collection::vec(command, 0..4)).prop_map(
                 |(numbers, request)| {
                     let [node, boot, sequence, oldest] = numbers;

@@ -8,10 +8,15 @@ use raft::{
     Outputs, Refused, SnapshotMeta, Term, Time,
 };
 
-use crate::event::{Actions, Answer, Client, Event, Now, PeerMessage, Settings};
-use crate::machine::{Machine, MachineError, Snapshot, StateEngine};
+use crate::announce::Announcement;
+use crate::event::{Actions, Answer, Event, Now, PeerMessage, Settings};
+use crate::machine::{Machine, MachineError, StateEngine};
+use crate::orders::Pending;
 use crate::reads::Reads;
+use crate::registry::Registry;
 use crate::requests::Requests;
+use crate::snapshot::Snapshot;
+use crate::stopping::Stopping;
 use crate::upkeep::Upkeep;
 
 /// What the log on disk holds when a replica starts.
@@ -45,15 +50,6 @@ pub enum OpenError {
     },
 }
 
-/// A change of members or a transfer that a client waits for.
-#[derive(Debug)]
-pub(crate) struct Order {
-    client: Client,
-    /// Done when this is applied and no joint configuration is.
-    id: LogId,
-    given_up: Time,
-}
-
 /// See the crate's page.
 #[derive(Debug)]
 pub struct Replica {
@@ -70,7 +66,12 @@ pub struct Replica {
     pub(crate) requests: Requests,
     pub(crate) reads: Reads,
     pub(crate) upkeep: Upkeep,
-    orders: Vec<Order>,
+    pub(crate) orders: Vec<Pending>,
+    pub(crate) announcement: Announcement,
+    /// Set once this server is to stop.
+    pub(crate) stopping: Option<Stopping>,
+    /// The registry that the driver knows.
+    told_registry: Arc<Registry>,
     /// The snapshot that the core may send.
     snapshot: Option<Snapshot>,
     snapshots_taken: u64,
@@ -118,6 +119,7 @@ impl Replica {
             last: applied,
             configuration: machine.configuration().clone(),
         });
+        let told_registry = Arc::clone(machine.registry());
         let replica = Self {
             started_in: start.hard_state.term,
             core: Core::new(settings.raft.clone(), start, now.time, seed),
@@ -130,6 +132,9 @@ impl Replica {
             boot,
             held: Vec::new(),
             orders: Vec::new(),
+            announcement: Announcement::new(now.time),
+            stopping: None,
+            told_registry,
             snapshot: None,
             snapshots_taken: 0,
             staged: None,
@@ -148,31 +153,15 @@ impl Replica {
         self.now.wall_ms = now.wall_ms;
         match event {
             Event::Tick => self.drive(Input::Tick)?,
-            Event::Peer(_, PeerMessage::Raft(envelope)) => self.drive(Input::Message(envelope))?,
-            Event::Peer(
-                from,
-                PeerMessage::Forward {
-                    term,
-                    origin,
-                    attempt,
-                    request,
-                },
-            ) => {
-                self.forwarded(from, term, origin, attempt, request)?;
-            }
-            Event::Peer(
-                _,
-                PeerMessage::NotProposed {
-                    boot,
-                    sequence,
-                    attempt,
-                    why,
-                },
-            ) => {
-                self.not_proposed(boot, sequence, attempt, why);
-            }
+            Event::Peer(from, message) => self.peer(from, message)?,
             Event::Snapshot(envelope, data) => self.receive_snapshot(envelope, data)?,
+            Event::Write(requests) if self.stopping.is_some() => {
+                self.turn_away(requests.into_iter().map(|(client, _)| client));
+            }
             Event::Write(requests) => self.take_requests(requests)?,
+            Event::Read(client, _) if self.stopping.is_some() => {
+                self.turn_away([client].into_iter());
+            }
             Event::Read(client, request) => self.take_read(client, request),
             Event::Persisted(number) => {
                 self.drive(Input::Persisted(number))?;
@@ -188,15 +177,40 @@ impl Replica {
                 learners,
             } => self.order(client, Input::Change { voters, learners })?,
             Event::Transfer { client, to } => self.order(client, Input::Transfer(to))?,
+            Event::Order(client, order) => self.take_order(client, order)?,
+            Event::Stop => self.begin_stop()?,
+            Event::Removed => self.was_removed(),
         }
         self.keep_deadlines()?;
+        self.tell_registry();
         Ok(std::mem::take(&mut self.actions))
+    }
+
+    fn peer(&mut self, from: NodeId, message: PeerMessage) -> Result<(), MachineError> {
+        match message {
+            PeerMessage::Raft(envelope) => self.drive(Input::Message(envelope))?,
+            PeerMessage::Forward {
+                term,
+                origin,
+                attempt,
+                request,
+            } => self.forwarded(from, term, origin, attempt, request)?,
+            PeerMessage::NotProposed {
+                boot,
+                sequence,
+                attempt,
+                why,
+            } => self.not_proposed(boot, sequence, attempt, why),
+            PeerMessage::Announce(member) => self.announced(from, member)?,
+            PeerMessage::Removed => self.was_removed(),
+        }
+        Ok(())
     }
 
     /// When [`Event::Tick`] is due at the latest, if nothing happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let orders = self.orders.iter().map(|order| order.given_up).min();
+        let orders = self.orders.iter().map(Pending::deadline).min();
         let all = [
             self.core.deadline(),
             self.requests.deadline(),
@@ -204,6 +218,8 @@ impl Replica {
             self.upkeep
                 .deadline(self.is_leader(), self.machine.applied().index),
             orders,
+            self.announce_deadline(),
+            self.stopping.as_ref().map(Stopping::deadline),
         ];
         all.into_iter().flatten().min()
     }
@@ -225,12 +241,31 @@ impl Replica {
             self.requests.try_again(self.now.time);
             self.reads.try_again(self.now.time);
             self.upkeep.leader_changed();
+            self.announcement.try_again(self.now.time);
         }
         self.keep_requests()?;
         self.keep_reads()?;
         self.keep_up()?;
+        self.keep_announcing()?;
         self.keep_orders();
+        self.keep_stopping();
         Ok(())
+    }
+
+    /// The driver learns of news in the registry, and those who were removed that they were: the core sends them nothing any more.
+    fn tell_registry(&mut self) {
+        let registry = self.machine.registry();
+        if Arc::ptr_eq(&self.told_registry, registry) {
+            return;
+        }
+        if self.is_leader() {
+            let known = self.told_registry.members();
+            let gone = known.filter(|(node, _)| registry.is_removed(*node));
+            let messages = gone.map(|(node, _)| (node, PeerMessage::Removed));
+            self.actions.messages.extend(messages);
+        }
+        self.told_registry = Arc::clone(registry);
+        self.actions.registry = Some(Arc::clone(registry));
     }
 
     /// One step of the core, carried out.
@@ -353,45 +388,6 @@ impl Replica {
         self.snapshot
             .as_ref()
             .filter(|snapshot| snapshot.meta.id == id)
-    }
-
-    fn order(&mut self, client: Client, input: Input) -> Result<(), MachineError> {
-        match self.propose(input)? {
-            Ok(id) => self.orders.push(Order {
-                client,
-                id,
-                given_up: self.now.time + self.settings.give_up,
-            }),
-            Err(why) => self.actions.answers.push((client, Answer::Refused(why))),
-        }
-        Ok(())
-    }
-
-    fn keep_orders(&mut self) {
-        let orders = std::mem::take(&mut self.orders);
-        for order in orders {
-            match self.outcome(&order) {
-                Some(answer) => self.actions.answers.push((order.client, answer)),
-                None => self.orders.push(order),
-            }
-        }
-    }
-
-    /// What became of an order, if that is known, or too much time has passed.
-    fn outcome(&self, order: &Order) -> Option<Answer> {
-        if self.machine.applied().index >= order.id.index {
-            match self.core.term_at(order.id.index) {
-                Some(term) if term == order.id.term => {
-                    if !self.machine.configuration().is_joint() {
-                        return Some(Answer::Done(order.id));
-                    }
-                }
-                // Another leader's entry is committed in its place.
-                Some(_) => return Some(Answer::Refused(Refused::NotLeader(self.core.leader()))),
-                None => return Some(Answer::Unknown),
-            }
-        }
-        (order.given_up <= self.now.time).then_some(Answer::Unknown)
     }
 }
 

@@ -38,6 +38,10 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         let times = self
             .pending

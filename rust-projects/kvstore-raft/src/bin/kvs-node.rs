@@ -7,12 +7,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kvstore_raft::{Config, Dev, NodeError, RunError};
+use kvstore_raft::{AdminError, Config, Dev, NodeError, RunError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// The exit code after a failure of the disk or the state: starting again at once will not help.
 const FATAL: u8 = 3;
+/// The exit code of a node that its cluster takes for no member, or no longer: starting again will never help.
+const NO_MEMBER: u8 = 4;
+
+const RUN_HELP: &str = "\
+Examples:
+  kvs-node run --id 1 --data-dir /var/lib/node-1 --peer 2=127.0.0.1:2380 --peer 3=127.0.0.1:2381
+  kvs-node run --id 4 --data-dir /var/lib/node-4 --addr 127.0.0.1:4003 --peer-addr 127.0.0.1:2382 \\
+    --join 127.0.0.1:2379 --token-file /var/lib/node-1/TOKEN
+
+Exit codes: 0 stopped as asked, 1 failed, 2 wrong command line, 3 disk or data failed, 4 not a member of the cluster, or no longer.";
 
 /// A store that is replicated by Raft and speaks Redis' protocol.
 #[derive(Parser)]
@@ -30,6 +40,10 @@ enum Verb {
     /// Run a cluster on this machine, each node in a process of its own
     Dev(DevArguments),
     /// Run one node
+    ///
+    /// A new cluster begins once all its founders run, each with --peer for every other. A node joins a cluster that exists with --join,
+    /// and votes once `kvs-admin cluster promote` was run. Started again, a node needs only --id, --cluster, --data-dir and its addresses.
+    #[command(after_help = RUN_HELP)]
     Run(RunArguments),
 }
 
@@ -66,7 +80,7 @@ struct RunArguments {
     /// Address for the other nodes
     #[arg(long, default_value = "127.0.0.1:2379")]
     peer_addr: SocketAddr,
-    /// Another node of the cluster, once for each
+    /// Another founder of the cluster, once for each; its address counts over what the node says of itself
     #[arg(long = "peer", value_name = "ID=HOST:PORT", value_parser = peer)]
     peers: Vec<(u64, String)>,
     /// Without word from a leader for this long, and up to as long again, a node asks to be elected; the same on all nodes,
@@ -76,6 +90,17 @@ struct RunArguments {
     /// Size of the files of log and state; the log is compacted when it holds as much
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     segment_mib: u64,
+    /// A node of the cluster that this one joins, by its address for other nodes
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        conflicts_with = "peers",
+        requires = "token_file"
+    )]
+    join: Option<String>,
+    /// Holds the cluster's token in its first line; founders make one unless they are given it
+    #[arg(long)]
+    token_file: Option<PathBuf>,
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
@@ -135,20 +160,29 @@ async fn run(arguments: RunArguments) -> ExitCode {
         peers,
         election_timeout: Duration::from_millis(arguments.election_timeout_ms),
         segment_bytes: arguments.segment_mib << 20,
+        join: arguments.join,
+        token_file: arguments.token_file,
     };
     match kvstore_raft::run(config, stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            match error {
-                RunError::NotLoopback(_) => ExitCode::from(2),
-                RunError::Node(
-                    NodeError::Log(_) | NodeError::Machine(_) | NodeError::Engine(_),
-                )
-                | RunError::Damaged { .. } => ExitCode::from(FATAL),
-                _ => ExitCode::FAILURE,
-            }
+            ExitCode::from(code(&error))
         }
+    }
+}
+
+fn code(error: &RunError) -> u8 {
+    match error {
+        RunError::NotLoopback(_) | RunError::Token(_) | RunError::TokenNeeded => 2,
+        RunError::Node(NodeError::Log(_) | NodeError::Machine(_) | NodeError::Engine(_))
+        | RunError::Damaged { .. }
+        | RunError::Machine(_)
+        | RunError::Open(_) => FATAL,
+        RunError::Removed(_)
+        | RunError::Refused(_)
+        | RunError::Join(AdminError::Refused(_) | AdminError::Token(_)) => NO_MEMBER,
+        _ => 1,
     }
 }
 

@@ -1,0 +1,54 @@
+//! What a node's services know of it: who it is, the token, who is where.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raft::NodeId;
+use replica::Registry;
+use tokio::sync::watch;
+
+use crate::identity::Identity;
+use crate::secret::Token;
+
+/// See the module's page.
+pub(crate) struct View {
+    pub(crate) identity: Identity,
+    /// [`Identity::cluster_text`] of it.
+    pub(crate) cluster: String,
+    /// None until the founders have found each other.
+    pub(crate) token: Option<Token>,
+    pub(crate) registry: Arc<Registry>,
+    /// The founders that this node looks for, if it is one.
+    pub(crate) founders: BTreeSet<NodeId>,
+    /// The token that the node was started with.
+    pub(crate) given: Option<Token>,
+}
+
+/// A view that is looked at and changed from several threads.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<watch::Sender<View>>);
+
+impl Shared {
+    pub(crate) fn new(view: View) -> Self {
+        Self(Arc::new(watch::Sender::new(view)))
+    }
+
+    /// Look, and let go at once.
+    pub(crate) fn look(&self) -> watch::Ref<'_, View> {
+        self.0.borrow()
+    }
+
+    /// There is a cluster, and this is its token.
+    pub(crate) fn settle(&self, identity: &Identity, token: &Token) {
+        self.0.send_modify(|view| {
+            view.cluster = identity.cluster_text();
+            view.identity = identity.clone();
+            view.token = Some(token.clone());
+        });
+    }
+
+    pub(crate) fn learn(&self, registry: &Arc<Registry>) {
+        self.0
+            .send_modify(|view| view.registry = Arc::clone(registry));
+    }
+}

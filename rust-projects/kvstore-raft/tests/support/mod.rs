@@ -1,0 +1,174 @@
+//! Nodes as processes, on ports that the system chose.
+
+#![allow(dead_code, reason = "not every test uses everything")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use wire::{Client, Reply};
+
+/// For whatever has to happen in the end.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A node that is killed at the end of the test.
+pub(crate) struct Node(pub(crate) Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Node {
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().expect("it is a child of this process");
+        self.0.wait().expect("it is a child of this process");
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let id = i32::try_from(self.0.id()).ok();
+        let id = id.and_then(rustix::process::Pid::from_raw);
+        let id = id.expect("processes have numbers above 0");
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)
+            .expect("it is a child of this process");
+    }
+
+    /// How it ended, and what it said at last.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        until("the node ends", || {
+            self.0.try_wait().expect("it is a child of this process")
+        })
+    }
+}
+
+/// Tries until there is a result.
+pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(began.elapsed() < DEADLINE, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A directory and ports for nodes numbered from 1.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+    ports: Vec<u16>,
+    founders: usize,
+}
+
+impl Place {
+    /// For so many nodes, of which the first are the founders.
+    pub(crate) fn new(nodes: usize, founders: usize) -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("there is room for a directory"),
+            ports: free_ports(2 * nodes),
+            founders,
+        }
+    }
+
+    /// Port for clients.
+    pub(crate) fn port(&self, id: usize) -> u16 {
+        self.ports[2 * id - 2]
+    }
+
+    /// Address for other nodes.
+    pub(crate) fn peer_addr(&self, id: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[2 * id - 1])
+    }
+
+    pub(crate) fn data_dir(&self, id: usize) -> PathBuf {
+        self.dir.path().join(id.to_string())
+    }
+
+    pub(crate) fn token_file(&self, id: usize) -> PathBuf {
+        self.data_dir(id).join("TOKEN")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn command(&self, id: usize) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvs-node"));
+        command
+            .arg("run")
+            .arg(format!("--id={id}"))
+            .arg(format!("--data-dir={}", self.data_dir(id).display()))
+            .arg(format!("--addr=127.0.0.1:{}", self.port(id)))
+            .arg(format!("--peer-addr={}", self.peer_addr(id)))
+            .stderr(Stdio::null());
+        command
+    }
+
+    /// Starts a node with these arguments besides.
+    pub(crate) fn start_with(&self, id: usize, arguments: &[String]) -> Node {
+        let mut command = self.command(id);
+        let child = command.args(arguments).spawn();
+        Node(child.expect("cargo has built the program"))
+    }
+
+    /// Starts a founder.
+    pub(crate) fn start(&self, id: usize) -> Node {
+        let others = (1..=self.founders).filter(|&peer| peer != id);
+        let peers: Vec<_> = others
+            .map(|peer| format!("--peer={peer}={}", self.peer_addr(peer)))
+            .collect();
+        self.start_with(id, &peers)
+    }
+
+    /// Starts a node that joins.
+    pub(crate) fn join(&self, id: usize, by: usize, token_file: &Path) -> Node {
+        let arguments = [
+            format!("--join={}", self.peer_addr(by)),
+            format!("--token-file={}", token_file.display()),
+        ];
+        self.start_with(id, &arguments)
+    }
+}
+
+/// Ports that were free a moment ago.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
+        .collect();
+    let ports = listeners
+        .iter()
+        .map(|listener| listener.local_addr().expect("it is bound").port());
+    ports.collect()
+}
+
+/// Asks until the node answers without an error: it may not listen yet, or know no leader.
+pub(crate) fn ask(port: u16, request: &[&str]) -> Reply {
+    let arguments: Vec<_> = request.iter().map(|argument| argument.as_bytes()).collect();
+    until(&format!("{request:?} is answered"), || {
+        let answer = Client::connect(("127.0.0.1", port), Duration::from_secs(10))
+            .and_then(|mut client| client.call(&arguments));
+        answer
+            .ok()
+            .filter(|reply| !matches!(reply, Reply::Error(_)))
+    })
+}
+
+/// Who leads, as a node has it.
+pub(crate) fn leader(port: u16) -> usize {
+    until("a leader is known", || {
+        let Reply::Bulk(info) = ask(port, &["INFO"]) else {
+            panic!("INFO is text");
+        };
+        let info = String::from_utf8_lossy(&info).into_owned();
+        let leader = info
+            .lines()
+            .find_map(|line| line.strip_prefix("raft_leader:"));
+        leader.expect("INFO tells the leader").parse().ok()
+    })
+}

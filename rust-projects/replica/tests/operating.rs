@@ -1,0 +1,297 @@
+//! What operators do: servers that are added, promoted and removed, leadership handed over, a stop in good order.
+
+#![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::{Configuration, NodeId};
+use replica::{
+    Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Recovered,
+    Replica, Settings, Stop,
+};
+use storage::{MemoryEngine, Reader};
+
+/// Servers whose disks take no time, and a network that loses what goes to whom is cut off.
+struct Cluster {
+    servers: BTreeMap<NodeId, Replica>,
+    now: Now,
+    under_way: VecDeque<(NodeId, NodeId, PeerMessage)>,
+    answers: BTreeMap<Client, Answer>,
+    stopped: BTreeMap<NodeId, Stop>,
+    cut_off: BTreeSet<NodeId>,
+    clients: Client,
+}
+
+fn member(node: NodeId) -> Member {
+    Member {
+        peer_addr: format!("127.0.0.1:{}", 2000 + node),
+        client_addr: format!("127.0.0.1:{}", 4000 + node),
+        version: "1".to_owned(),
+        format: FORMAT,
+        incarnation: node.into(),
+    }
+}
+
+impl Cluster {
+    fn new(nodes: NodeId) -> Self {
+        Self::of(nodes, 1..=nodes)
+    }
+
+    /// Founded by so many, of which these are there.
+    fn of(founders: NodeId, there: impl Iterator<Item = NodeId>) -> Self {
+        let now = Now {
+            time: Duration::ZERO,
+            wall_ms: 1,
+        };
+        let mut cluster = Self {
+            servers: BTreeMap::new(),
+            now,
+            under_way: VecDeque::new(),
+            answers: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            cut_off: BTreeSet::new(),
+            clients: 0,
+        };
+        let founders = Configuration::of_voters(1..=founders);
+        there.for_each(|node| cluster.start(node, &founders));
+        cluster.pass(2000);
+        cluster
+    }
+
+    fn start(&mut self, node: NodeId, configuration: &Configuration) {
+        let mut settings = Settings::new(node);
+        settings.member = Some(member(node));
+        let log = Recovered {
+            configuration: configuration.clone(),
+            ..Recovered::default()
+        };
+        let engine = Arc::new(MemoryEngine::new());
+        let (replica, _) = Replica::open(settings, engine, log, 1, self.now, node).unwrap();
+        self.servers.insert(node, replica);
+    }
+
+    fn step(&mut self, node: NodeId, event: Event) {
+        let Some(server) = self.servers.get_mut(&node) else {
+            return;
+        };
+        let actions = server.step(self.now, event).unwrap();
+        self.carry_out(node, actions);
+    }
+
+    fn carry_out(&mut self, node: NodeId, actions: Actions) {
+        let messages = actions.messages.into_iter();
+        self.under_way
+            .extend(messages.map(|(to, message)| (node, to, message)));
+        self.answers.extend(actions.answers);
+        self.stopped
+            .extend(actions.stop.map(|reason| (node, reason)));
+        if let Some(write) = actions.write {
+            self.step(node, Event::Persisted(write.number));
+        }
+    }
+
+    /// Lets time go by, at most 10 ms at once.
+    fn pass(&mut self, ms: u64) {
+        for _ in 0..ms / 10 {
+            self.now.time += Duration::from_millis(10);
+            self.now.wall_ms += 10;
+            self.deliver();
+            let due: Vec<_> = self.servers.keys().copied().collect();
+            for node in due {
+                self.step(node, Event::Tick);
+            }
+        }
+        self.deliver();
+    }
+
+    fn deliver(&mut self) {
+        while let Some((from, to, message)) = self.under_way.pop_front() {
+            if !self.cut_off.contains(&from) && !self.cut_off.contains(&to) {
+                self.step(to, Event::Peer(from, message));
+            }
+        }
+    }
+
+    fn leader(&self) -> NodeId {
+        let leads = |(&node, server): (&NodeId, &Replica)| {
+            (server.is_leader() && !self.cut_off.contains(&node)).then_some(node)
+        };
+        self.servers.iter().find_map(leads).expect("somebody leads")
+    }
+
+    fn ask(&mut self, event: impl FnOnce(Client) -> Event) -> Answer {
+        self.clients += 1;
+        let client = self.clients;
+        self.step(self.leader(), event(client));
+        self.pass(2000);
+        self.answers.remove(&client).expect("it is answered")
+    }
+
+    fn order(&mut self, order: Order) -> Answer {
+        self.ask(|client| Event::Order(client, order))
+    }
+
+    fn set(&mut self, key: &'static str) {
+        let command = ["SET", key, "x"].map(|argument| Bytes::from_static(argument.as_bytes()));
+        let answer = self.ask(|client| Event::Write(vec![(client, vec![command.to_vec()])]));
+        assert!(matches!(answer, Answer::Replies(_)), "{answer:?}");
+    }
+}
+
+#[test]
+fn servers_announce_themselves_and_everybody_knows_everybody() {
+    let cluster = Cluster::new(3);
+    let hashes: BTreeSet<_> = cluster
+        .servers
+        .values()
+        .map(|server| {
+            let known: Vec<_> = server.machine().registry().members().collect();
+            let expected = [1, 2, 3].map(|node| (node, member(node)));
+            assert_eq!(
+                known,
+                expected
+                    .iter()
+                    .map(|(node, m)| (*node, m))
+                    .collect::<Vec<_>>()
+            );
+            server.machine().hash()
+        })
+        .collect();
+    assert_eq!(hashes.len(), 1);
+}
+
+#[test]
+fn a_server_that_joins_learns_the_log_and_votes_once_it_is_promoted() {
+    let mut cluster = Cluster::new(3);
+    cluster.set("before");
+    let behind = cluster.order(Order::Add(4, member(4)));
+    assert!(matches!(behind, Answer::Done(_)), "{behind:?}");
+    let declined = cluster.order(Order::Promote(4));
+    let Answer::Declined(Declined::Behind { node: 4, behind }) = declined else {
+        panic!("it has not even started: {declined:?}");
+    };
+    assert!(behind > 0);
+    cluster.start(4, &Configuration::default());
+    cluster.pass(1000);
+    let promoted = cluster.order(Order::Promote(4));
+    assert!(matches!(promoted, Answer::Done(_)), "{promoted:?}");
+    assert_eq!(
+        cluster.order(Order::Promote(4)),
+        Answer::Declined(Declined::Votes(4))
+    );
+    let (_, configuration) = cluster.servers[&4].core().configuration();
+    assert_eq!(configuration, &Configuration::of_voters(1..=4));
+    let hash = |node: NodeId| cluster.servers[&node].machine().hash();
+    assert_eq!(hash(4), hash(1));
+}
+
+#[test]
+fn a_number_that_belongs_to_other_data_is_declined_also_if_its_server_was_never_heard_of() {
+    let mut cluster = Cluster::new(3);
+    let other = Member {
+        incarnation: 77,
+        ..member(2)
+    };
+    let declined = Answer::Declined(Declined::OtherData(2));
+    assert_eq!(cluster.order(Order::Add(2, other)), declined);
+    let mut cluster = Cluster::of(3, [1, 2].into_iter());
+    let declined = Answer::Declined(Declined::OtherData(3));
+    assert_eq!(cluster.order(Order::Add(3, member(3))), declined);
+}
+
+#[test]
+fn a_server_that_is_removed_stops_and_its_number_is_never_taken_again() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    let removed = cluster.order(Order::Remove(leader));
+    assert!(matches!(removed, Answer::Done(_)), "{removed:?}");
+    assert_eq!(cluster.stopped.get(&leader), Some(&Stop::Removed));
+    cluster.servers.remove(&leader);
+    cluster.pass(1000);
+    cluster.set("after");
+    let again = cluster.order(Order::Add(leader, member(leader)));
+    assert_eq!(again, Answer::Declined(Declined::WasRemoved(leader)));
+}
+
+#[test]
+fn a_learner_that_is_removed_is_told_though_it_receives_nothing_any_more() {
+    let mut cluster = Cluster::new(1);
+    cluster.order(Order::Add(2, member(2)));
+    cluster.start(2, &Configuration::default());
+    cluster.pass(1000);
+    let removed = cluster.order(Order::Remove(2));
+    assert!(matches!(removed, Answer::Done(_)), "{removed:?}");
+    assert_eq!(cluster.stopped.get(&2), Some(&Stop::Removed));
+}
+
+#[test]
+fn leadership_goes_to_who_is_asked_for_or_else_to_one_that_can_be_reached() {
+    let mut cluster = Cluster::new(3);
+    let first = cluster.leader();
+    let to = first % 3 + 1;
+    let other = to % 3 + 1;
+    let done = cluster.order(Order::Transfer(Some(to)));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
+    assert_eq!(cluster.leader(), to);
+    cluster.cut_off.insert(first);
+    cluster.pass(500);
+    let done = cluster.order(Order::Transfer(None));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
+    assert_eq!(cluster.leader(), other);
+    let not_taken = Answer::Declined(Declined::NotTaken(first));
+    assert_eq!(cluster.order(Order::Transfer(Some(first))), not_taken);
+}
+
+#[test]
+fn a_leader_that_stops_has_a_successor_before_an_election_timeout_is_over() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    cluster.step(leader, Event::Stop);
+    cluster.pass(50);
+    assert_eq!(cluster.stopped.get(&leader), Some(&Stop::Asked));
+    assert_ne!(cluster.leader(), leader);
+    cluster.servers.remove(&leader);
+    cluster.set("after");
+}
+
+#[test]
+fn a_backup_is_the_state_of_a_new_cluster_with_one_founder() {
+    let mut cluster = Cluster::new(3);
+    cluster.set("kept");
+    let data = cluster.servers[&1]
+        .machine()
+        .export()
+        .unwrap()
+        .encode()
+        .unwrap();
+    let engine = Arc::new(MemoryEngine::new());
+    let base = replica::restore(&*engine, data, 1).unwrap();
+    let log = Recovered {
+        compacted: base.last,
+        configuration: base.configuration,
+        ..Recovered::default()
+    };
+    cluster.servers.clear();
+    let (replica, anew) = Replica::open(
+        Settings::new(1),
+        Arc::clone(&engine) as _,
+        log,
+        1,
+        cluster.now,
+        1,
+    )
+    .unwrap();
+    assert_eq!(anew, None);
+    assert_eq!(replica.machine().registry().members().count(), 0);
+    cluster.servers.insert(1, replica);
+    cluster.pass(1000);
+    cluster.set("new");
+    let pairs = engine.scan_keys(&storage::KeyRange::all(), storage::Direction::Forward);
+    let keys: Vec<_> = pairs.map(Result::unwrap).collect();
+    for key in ["rkept", "rnew"] {
+        assert!(keys.iter().any(|found| found == key), "{key}");
+    }
+}
