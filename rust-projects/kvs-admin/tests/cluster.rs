@@ -73,6 +73,8 @@ impl Place {
             peers,
             join: None,
             token_file: None,
+            election_timeout: Duration::from_millis(150),
+            segment_bytes: 1 << 20,
         };
         let (stop, stopped) = oneshot::channel();
         let run = kvstore_raft::run(config, async {

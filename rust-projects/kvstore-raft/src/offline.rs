@@ -99,13 +99,8 @@ pub fn recover(dir: &Path) -> Result<Forced, RunError> {
     let node = identity.node;
     let engine = run::open_engine(dir, SEGMENT_BYTES)?;
     let settings = Settings::new(node);
-    let (replica, mut log) = run::open(
-        dir,
-        &identity,
-        settings,
-        SEGMENT_BYTES,
-        Arc::clone(&engine),
-    )?;
+    let (replica, mut log) =
+        run::open(dir, &identity, settings, SEGMENT_BYTES, Arc::clone(&engine))?;
     let core = replica.core();
     let members = core.configuration().1.members().collect();
     let last = core.last();

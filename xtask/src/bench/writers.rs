@@ -241,7 +241,8 @@ fn watch_compaction(
     active
 }
 
-fn has_unnamed_output(dir: &Path) -> bool {
+/// Whether compaction is writing.
+pub(crate) fn has_unnamed_output(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| {
         entries.any(|entry| entry.is_ok_and(|entry| entry.path() == temporary_path(&entry.path())))
     })
