@@ -303,6 +303,9 @@ fn a_leader_that_stops_has_a_successor_before_an_election_timeout_is_over() {
 #[test]
 fn a_backup_is_the_state_of_a_new_cluster_with_one_founder() {
     let mut cluster = Cluster::new(3);
+    // So that the founder has a session in the backup, with starts and numbers that it will use again.
+    let done = cluster.order(Order::Transfer(Some(1)));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
     cluster.set("kept");
     let data = cluster.servers[&1]
         .machine()
