@@ -17,7 +17,7 @@ use std::path::Path;
 use raft::NodeId;
 use storage::file::{FileSystem, RealFs};
 
-use crate::run::{Config, RunError};
+use crate::run::{Config, RunError, log_dir};
 use crate::secret::{random, write_private};
 
 const FILE: &str = "NODE";
@@ -42,10 +42,14 @@ impl Identity {
     /// Takes the directory for this node, or sees that it is this node's.
     ///
     /// # Errors
-    /// [`RunError::ForeignDirectory`]; [`RunError::Identity`]; I/O errors.
+    /// [`RunError::ForeignDirectory`]; [`RunError::Nobodys`]; [`RunError::Identity`]; I/O errors.
     pub(crate) fn claim(config: &Config) -> Result<Self, RunError> {
         RealFs.create_dir_all(&config.data_dir)?;
         let Some(found) = Self::read(&config.data_dir)? else {
+            // The identity is written before anything else.
+            if RealFs.exists(&log_dir(&config.data_dir))? {
+                return Err(RunError::Nobodys(config.data_dir.clone()));
+            }
             let new = Self::new(&config.cluster, config.id)?;
             new.write(&config.data_dir)?;
             return Ok(new);

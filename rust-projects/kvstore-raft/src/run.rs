@@ -85,6 +85,12 @@ pub enum RunError {
         /// Who asked.
         wanted: String,
     },
+    /// The directory has data and does not say whose.
+    #[error(
+        "{} has a log but no file NODE that says whose it is: bring that file back, or replace the node by a new one with an empty directory and another id",
+        .0.display()
+    )]
+    Nobodys(PathBuf),
     /// What stands in the file is not of this version.
     #[error("{} is not of a kind that this version knows", .0.display())]
     Identity(PathBuf),

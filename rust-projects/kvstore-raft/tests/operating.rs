@@ -125,6 +125,13 @@ fn a_dead_node_is_replaced_by_one_that_joins_and_nothing_is_lost() {
     let own = status.members.iter().find(|member| member.node == 4);
     assert_eq!(own.unwrap().client_addr, client_addr);
     assert_eq!(ask(place.port(4), &["SET", "after", "it"]), Reply::OK);
+
+    // A leader that is removed leaves, and another takes its place.
+    let other = (1..=3).find(|&id| id != dead).unwrap();
+    admin.order(&place, other, &Order::Remove(4)).unwrap();
+    assert_eq!(nodes[3].as_mut().unwrap().ended().code(), Some(NO_MEMBER));
+    assert_eq!(ask(place.port(other), &["GET", "after"]), Reply::bulk("it"));
+    assert_all_there(&place, other);
 }
 
 #[test]
@@ -149,6 +156,36 @@ fn a_leader_that_is_asked_to_stop_hands_over_and_comes_back_without_being_told_i
 }
 
 #[test]
+fn a_node_is_found_at_its_new_address_and_finds_the_others_without_being_told() {
+    let place = Place::new(4, 3);
+    let mut nodes = founders(&place);
+    let admin = Admin::new(&place);
+    fill(&place, 1);
+    until("all nodes are in the registry", || {
+        let status = admin.status(&place, 1)?;
+        let mut members = status.members.iter();
+        members
+            .all(|member| !member.peer_addr.is_empty())
+            .then_some(())
+    });
+    for node in &mut nodes {
+        let mut node = node.take().unwrap();
+        node.terminate();
+        assert_eq!(node.ended().code(), Some(0));
+    }
+    let _nodes = [(1, 1), (2, 4), (3, 3)].map(|(id, at)| place.start_at(id, at));
+    assert_all_there(&place, 4);
+    assert_eq!(ask(place.port(4), &["SET", "from", "there"]), Reply::OK);
+    assert_eq!(ask(place.port(1), &["GET", "from"]), Reply::bulk("there"));
+    let moved = place.peer_addr(4);
+    until("the others know the new address", || {
+        let status = admin.status(&place, 1)?;
+        let member = status.members.into_iter().find(|member| member.node == 2)?;
+        (member.peer_addr == moved).then_some(())
+    });
+}
+
+#[test]
 fn a_founder_that_lost_its_directory_is_refused_by_name() {
     let place = Place::new(3, 3);
     let mut nodes = founders(&place);
@@ -157,6 +194,12 @@ fn a_founder_that_lost_its_directory_is_refused_by_name() {
     fs::remove_dir_all(place.data_dir(2)).unwrap();
     let mut wiped = place.start(2);
     assert_eq!(wiped.ended().code(), Some(NO_MEMBER));
+    // Also when only the file that says who it is was lost.
+    fs::create_dir_all(place.data_dir(2).join("log")).unwrap();
+    fs::remove_file(place.data_dir(2).join("NODE")).unwrap();
+    let mut nobody = place.start(2);
+    assert_eq!(nobody.ended().code(), Some(FATAL));
+    fs::remove_dir_all(place.data_dir(2)).unwrap();
     // Also when it asks to be let in.
     let mut wiped = place.join(2, 1, &place.token_file(1));
     assert_eq!(wiped.ended().code(), Some(NO_MEMBER));

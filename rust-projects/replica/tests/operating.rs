@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::{Configuration, NodeId};
+use raft::{Configuration, Message, NodeId};
 use replica::{
     Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Recovered,
     Replica, Settings, Stop,
@@ -23,6 +23,8 @@ struct Cluster {
     stopped: BTreeMap<NodeId, Stop>,
     cut_off: BTreeSet<NodeId>,
     clients: Client,
+    /// Brought so far.
+    snapshots: usize,
 }
 
 fn member(node: NodeId) -> Member {
@@ -54,6 +56,7 @@ impl Cluster {
             stopped: BTreeMap::new(),
             cut_off: BTreeSet::new(),
             clients: 0,
+            snapshots: 0,
         };
         let founders = Configuration::of_voters(1..=founders);
         there.for_each(|node| cluster.start(node, &founders));
@@ -64,6 +67,8 @@ impl Cluster {
     fn start(&mut self, node: NodeId, configuration: &Configuration) {
         let mut settings = Settings::new(node);
         settings.member = Some(member(node));
+        (settings.flush_bytes, settings.compact_bytes) = (1, 1000);
+        settings.keep_bytes = 100;
         let log = Recovered {
             configuration: configuration.clone(),
             ..Recovered::default()
@@ -91,6 +96,25 @@ impl Cluster {
         if let Some(write) = actions.write {
             self.step(node, Event::Persisted(write.number));
         }
+        if let Some(index) = actions.flush {
+            self.step(node, Event::Flushed(index));
+        }
+    }
+
+    /// A message arrives, a snapshot with its data.
+    fn arrive(&mut self, from: NodeId, to: NodeId, message: PeerMessage) {
+        let PeerMessage::Raft(envelope) = message else {
+            return self.step(to, Event::Peer(from, message));
+        };
+        let Message::InstallSnapshot { snapshot, .. } = &envelope.message else {
+            return self.step(to, Event::Peer(from, PeerMessage::Raft(envelope)));
+        };
+        let data = self.servers[&from].snapshot(snapshot.id);
+        let data = data.unwrap().encode().unwrap();
+        self.step(to, Event::Snapshot(envelope, data));
+        let delivered = true;
+        self.step(from, Event::SnapshotSent { to, delivered });
+        self.snapshots += 1;
     }
 
     /// Lets time go by, at most 10 ms at once.
@@ -110,7 +134,7 @@ impl Cluster {
     fn deliver(&mut self) {
         while let Some((from, to, message)) = self.under_way.pop_front() {
             if !self.cut_off.contains(&from) && !self.cut_off.contains(&to) {
-                self.step(to, Event::Peer(from, message));
+                self.arrive(from, to, message);
             }
         }
     }
@@ -189,6 +213,25 @@ fn a_server_that_joins_learns_the_log_and_votes_once_it_is_promoted() {
 }
 
 #[test]
+fn a_server_that_joins_by_a_snapshot_knows_who_is_where_and_who_was_removed() {
+    let mut cluster = Cluster::new(3);
+    let removed = cluster.order(Order::Remove(3));
+    assert!(matches!(removed, Answer::Done(_)), "{removed:?}");
+    cluster.servers.remove(&3);
+    for _ in 0..20 {
+        cluster.set("again");
+    }
+    cluster.order(Order::Add(4, member(4)));
+    cluster.start(4, &Configuration::default());
+    cluster.pass(2000);
+    assert!(cluster.snapshots > 0, "the log was compacted");
+    let registry = |node: NodeId| cluster.servers[&node].machine().registry();
+    assert_eq!(registry(4).get(1), Some(&member(1)));
+    assert!(registry(4).is_removed(3));
+    assert_eq!(registry(4), registry(1));
+}
+
+#[test]
 fn a_number_that_belongs_to_other_data_is_declined_also_if_its_server_was_never_heard_of() {
     let mut cluster = Cluster::new(3);
     let other = Member {
@@ -260,6 +303,9 @@ fn a_leader_that_stops_has_a_successor_before_an_election_timeout_is_over() {
 #[test]
 fn a_backup_is_the_state_of_a_new_cluster_with_one_founder() {
     let mut cluster = Cluster::new(3);
+    // So that the founder has a session in the backup, with starts and numbers that it will use again.
+    let done = cluster.order(Order::Transfer(Some(1)));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
     cluster.set("kept");
     let data = cluster.servers[&1]
         .machine()

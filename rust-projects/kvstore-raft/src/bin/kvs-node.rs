@@ -177,6 +177,8 @@ fn code(error: &RunError) -> u8 {
         RunError::NotLoopback(_) | RunError::Token(_) | RunError::TokenNeeded => 2,
         RunError::Node(NodeError::Log(_) | NodeError::Machine(_) | NodeError::Engine(_))
         | RunError::Damaged { .. }
+        | RunError::Nobodys(_)
+        | RunError::Identity(_)
         | RunError::Machine(_)
         | RunError::Open(_) => FATAL,
         RunError::Removed(_)

@@ -98,22 +98,29 @@ impl Place {
         self.dir.path()
     }
 
-    fn command(&self, id: usize) -> Command {
+    /// With the addresses of number `at`.
+    fn command(&self, id: usize, at: usize) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvs-node"));
         command
             .arg("run")
             .arg(format!("--id={id}"))
             .arg(format!("--data-dir={}", self.data_dir(id).display()))
-            .arg(format!("--addr=127.0.0.1:{}", self.port(id)))
-            .arg(format!("--peer-addr={}", self.peer_addr(id)))
+            .arg(format!("--addr=127.0.0.1:{}", self.port(at)))
+            .arg(format!("--peer-addr={}", self.peer_addr(at)))
             .stderr(Stdio::null());
         command
     }
 
     /// Starts a node with these arguments besides.
     pub(crate) fn start_with(&self, id: usize, arguments: &[String]) -> Node {
-        let mut command = self.command(id);
+        let mut command = self.command(id, id);
         let child = command.args(arguments).spawn();
+        Node(child.expect("cargo has built the program"))
+    }
+
+    /// Starts a node that belongs to a cluster, on the addresses of number `at`.
+    pub(crate) fn start_at(&self, id: usize, at: usize) -> Node {
+        let child = self.command(id, at).spawn();
         Node(child.expect("cargo has built the program"))
     }
 
