@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::core::{After, Core, Part};
 use crate::leader::Leader;
-use crate::progress::Next;
+use crate::progress::{Next, Progress};
 use crate::{Appended, Entry, Index, LogId, Message, NodeId, Payload, Refused, Time};
 
 /// The leader's side.
@@ -101,8 +101,12 @@ impl Core {
         progress.heard = self.now;
         match outcome {
             Appended::Matched(index) => {
+                let (held, committed) = (progress.matched, self.committed);
                 if progress.matched(index.min(last), &self.log) {
                     self.advance_commit();
+                    if self.committed == committed {
+                        self.tell_late(from, held);
+                    }
                 }
                 self.hand_over_when_ready();
             }
@@ -126,11 +130,19 @@ impl Core {
         if let Part::Leader(leader) = &mut self.part {
             leader.reads.round += 1;
         }
-        self.tell_commit();
+        self.tell_commit(|_, _| true);
     }
 
-    /// Tells each peer what is committed, of that which it is known to hold.
-    fn tell_commit(&mut self) {
+    /// A peer has just acknowledged more than `held`, and nothing was committed by that. If some of it was committed before, and nothing is under
+    /// way that will tell the peer, it is told: clients may wait there.
+    fn tell_late(&mut self, peer: NodeId, held: Index) {
+        if held < self.committed && self.committed == self.log.last().index {
+            self.tell_commit(|node, _| node == peer);
+        }
+    }
+
+    /// Tells these peers what is committed, of that which each is known to hold.
+    fn tell_commit(&mut self, is_told: impl Fn(NodeId, &Progress) -> bool) {
         let Part::Leader(leader) = &self.part else {
             return;
         };
@@ -138,7 +150,7 @@ impl Core {
         let told: Vec<_> = leader
             .progress
             .iter()
-            .filter(|&(&peer, _)| peer != self.config.id)
+            .filter(|&(&peer, progress)| peer != self.config.id && is_told(peer, progress))
             .map(|(&peer, progress)| {
                 let message = Message::Heartbeat {
                     session: progress.session,
@@ -193,9 +205,10 @@ impl Core {
         let newly = self.log.range(self.committed + 1, index);
         let bytes: usize = newly.map(Entry::size).sum();
         leader.uncommitted_bytes = leader.uncommitted_bytes.saturating_sub(bytes);
-        self.committed = index;
+        let before = std::mem::replace(&mut self.committed, index);
         self.hand_out_committed();
-        self.tell_commit();
+        // To who is not known to hold any of it, it would say nothing: see `tell_late`.
+        self.tell_commit(|_, progress| progress.matched > before);
         self.configuration_committed();
         self.begin_round();
     }

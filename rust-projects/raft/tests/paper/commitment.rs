@@ -136,6 +136,27 @@ fn followers_learn_what_is_committed_although_nothing_new_is_proposed() {
     );
 }
 
+/// The same for the follower that is slower than a majority: clients may wait there, so it is told in answer to its acknowledgement and not
+/// only by the next heartbeat.
+#[test]
+fn who_acknowledges_what_is_committed_already_is_told_so_at_once() {
+    let mut cluster = Cluster::new([1, 2, 3]);
+    cluster.elect(1);
+    cluster.propose(1, "a").unwrap();
+    cluster.persist(1);
+    for follower in [2, 3] {
+        cluster.deliver(1, follower);
+        cluster.persist(follower);
+    }
+    cluster.deliver(2, 1);
+    assert_eq!(cluster.core(1).committed(), 2);
+    cluster.deliver(1, 3);
+    assert_eq!(cluster.core(3).committed(), 1, "not known to hold it");
+    cluster.deliver(3, 1);
+    cluster.deliver(1, 3);
+    assert_eq!(cluster.core(3).committed(), 2);
+}
+
 /// A proposal to a leader that reached nobody is lost with its term, and the new leader's entry stands in its place (State Machine Safety).
 #[test]
 fn what_was_not_committed_may_be_replaced_and_is_applied_nowhere() {
