@@ -2,8 +2,8 @@
 //!
 //! # What it is
 //!
-//! Processes of `kvs-node` on loopback, a [proxy](proxy) for each directed link, clients that record what they see, and a
-//! [plan](plan) of faults made from a seed. Each key's history is searched for an order that explains it (crate `history`).
+//! Processes of `kvs-node` on loopback, a [`proxy`] for each directed link, clients that record what they see, and a
+//! [`mod@plan`] of faults made from a seed. Each key's history is searched for an order that explains it (crate `history`).
 //!
 //! # What it guarantees
 //!
