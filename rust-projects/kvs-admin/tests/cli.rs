@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use commands::keyspace;
 use serde_json::Value;
@@ -12,27 +14,10 @@ use storage::kvs::{LogEngine, Options};
 use storage::{Batch, Engine, Reader};
 use tempfile::TempDir;
 
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kvs-admin"))
-        .args(arguments)
-        .output()
-        .expect("kvs-admin starts")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use support::{assert_code, run, stderr, stdout};
 
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-fn assert_code(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
 }
 
 fn options() -> Options {

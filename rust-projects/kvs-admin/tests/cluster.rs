@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use kvstore_raft::{Config, RunError};
@@ -15,6 +17,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wire::{Client, Reply};
+
+use support::{assert_code, stderr, stdout};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -129,23 +133,7 @@ impl Place {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    let arguments = [&["cluster"], arguments].concat();
-    Command::new(env!("CARGO_BIN_EXE_kvs-admin"))
-        .args(arguments)
-        .output()
-        .expect("kvs-admin starts")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn assert_code(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    support::run(&[&["cluster"], arguments].concat())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use raft::{NodeId, Role};
 use replica::{Actions, Answer, Event, Replica};
 
-use crate::cluster::{Cluster, Occurrence, Planned, Stepped};
+use crate::cluster::{Cluster, Occurrence, Planned, Stepped, position};
 use crate::counters::Sometimes;
 use crate::invariants::{Glimpse, Seen, Violation, broken};
 use crate::node::{CrashPoint, Stop, kind};
@@ -268,7 +268,7 @@ impl Cluster {
     }
 
     fn begin_sync(&mut self, id: NodeId) {
-        let node = &mut self.nodes[usize::try_from(id - 1).unwrap_or(0)];
+        let node = &mut self.nodes[position(id)];
         if node.syncing || node.synced == node.appended {
             return;
         }

@@ -1,24 +1,15 @@
 //! Lab 2D: snapshots. `cargo test -p raft-sim --test lab_2d`
 
-use raft_sim::lab::{Lab, expect, on_seeds, settings};
+use raft_sim::lab::{Lab, compacting, expect, on_seeds, settings};
 use raft_sim::{Network, Sometimes, Stepped, Stop};
-use replica::Settings;
 
 /// A log of so many bytes is compacted.
 const COMPACT_BYTES: usize = 500;
 
-fn compacting() -> Settings {
-    let mut settings = settings();
-    settings.flush_bytes = COMPACT_BYTES / 2;
-    settings.compact_bytes = COMPACT_BYTES;
-    settings.keep_bytes = 0;
-    settings
-}
-
 #[test]
 fn logs_are_compacted_behind_what_was_applied() {
     on_seeds(|seed| {
-        let mut lab = Lab::with(3, seed, compacting())?;
+        let mut lab = Lab::with(3, seed, compacting(settings(), COMPACT_BYTES))?;
         for _ in 0..60 {
             lab.agree(3)?;
         }
@@ -46,7 +37,7 @@ struct Hardship {
 
 /// A follower, or the leader, misses so much that what it lacks is no longer in anybody's log.
 fn miss_much(seed: u64, hardship: Hardship) -> Stepped {
-    let mut lab = Lab::with(3, seed, compacting())?;
+    let mut lab = Lab::with(3, seed, compacting(settings(), COMPACT_BYTES))?;
     if hardship.unreliable {
         lab.cluster.network = Network::unreliable();
     }
@@ -122,7 +113,7 @@ fn a_server_that_was_down_for_long_gets_a_snapshot_over_an_unreliable_network() 
 #[test]
 fn servers_that_all_lose_power_begin_from_their_snapshots() {
     on_seeds(|seed| {
-        let mut lab = Lab::with(3, seed, compacting())?;
+        let mut lab = Lab::with(3, seed, compacting(settings(), COMPACT_BYTES))?;
         for _ in 0..4 {
             for _ in 0..40 {
                 lab.agree(3)?;

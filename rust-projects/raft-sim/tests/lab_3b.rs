@@ -1,8 +1,8 @@
 //! Lab 3B: the service with snapshots. `cargo test -p raft-sim --test lab_3b`
 
-use raft_sim::lab::{AGREEMENT, Plan, Service, expect, impatient, on_seeds};
+use raft_sim::lab::{AGREEMENT, Plan, Service, compacting, expect, impatient, on_seeds};
 use raft_sim::{Sometimes, Stepped, request};
-use replica::{Answer, Settings};
+use replica::Answer;
 use wire::Reply;
 
 /// What the course calls `maxraftstate`: a log of so many bytes is compacted.
@@ -11,16 +11,8 @@ const MAX_RAFT_STATE: usize = 1000;
 /// What the log may come to, in these: what is proposed before the state machine was synced, and what is on its way.
 const SMALL_MULTIPLE: usize = 8;
 
-fn compacting() -> Settings {
-    let mut settings = impatient();
-    settings.flush_bytes = MAX_RAFT_STATE / 4;
-    settings.compact_bytes = MAX_RAFT_STATE;
-    settings.keep_bytes = 0;
-    settings
-}
-
 fn play(seed: u64, clients: u64, plan: Plan) -> Stepped {
-    let mut service = Service::new(5, clients, seed, compacting())?;
+    let mut service = Service::new(5, clients, seed, compacting(impatient(), MAX_RAFT_STATE))?;
     service.lab.leader()?;
     service.play(plan, 3)?;
     let lab = service.end()?;
@@ -36,16 +28,10 @@ fn play(seed: u64, clients: u64, plan: Plan) -> Stepped {
     })
 }
 
-const QUIET: Plan = Plan {
-    unreliable: false,
-    crashes: false,
-    partitions: false,
-};
-
 #[test]
 fn a_follower_that_was_away_gets_a_snapshot_and_serves_from_it() {
     on_seeds(|seed| {
-        let service = Service::new(3, 1, seed, compacting())?;
+        let service = Service::new(3, 1, seed, compacting(impatient(), MAX_RAFT_STATE))?;
         let mut lab = service.lab;
         let leader = lab.leader()?;
         let away = lab.other_than(&[leader]).unwrap_or(1);
@@ -81,7 +67,7 @@ fn a_follower_that_was_away_gets_a_snapshot_and_serves_from_it() {
 
 #[test]
 fn logs_stay_small_while_many_clients_are_served() {
-    on_seeds(|seed| play(seed, 5, QUIET));
+    on_seeds(|seed| play(seed, 5, Plan::QUIET));
 }
 
 #[test]
@@ -92,7 +78,7 @@ fn one_client_is_served_from_snapshots_after_power_cuts() {
             1,
             Plan {
                 crashes: true,
-                ..QUIET
+                ..Plan::QUIET
             },
         )
     });
@@ -106,7 +92,7 @@ fn many_clients_are_served_from_snapshots_after_power_cuts() {
             5,
             Plan {
                 crashes: true,
-                ..QUIET
+                ..Plan::QUIET
             },
         )
     });
@@ -120,7 +106,7 @@ fn logs_stay_small_over_an_unreliable_network() {
             5,
             Plan {
                 unreliable: true,
-                ..QUIET
+                ..Plan::QUIET
             },
         )
     });
@@ -135,7 +121,7 @@ fn many_clients_are_served_from_snapshots_through_power_cuts_over_an_unreliable_
             Plan {
                 unreliable: true,
                 crashes: true,
-                ..QUIET
+                ..Plan::QUIET
             },
         )
     });
@@ -143,10 +129,5 @@ fn many_clients_are_served_from_snapshots_through_power_cuts_over_an_unreliable_
 
 #[test]
 fn many_clients_are_served_from_snapshots_through_everything_at_once() {
-    let everything = Plan {
-        unreliable: true,
-        crashes: true,
-        partitions: true,
-    };
-    on_seeds(|seed| play(seed, 5, everything));
+    on_seeds(|seed| play(seed, 5, Plan::EVERYTHING));
 }

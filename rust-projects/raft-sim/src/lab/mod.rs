@@ -76,6 +76,17 @@ pub fn settings() -> Settings {
     settings
 }
 
+/// The same, with logs that are compacted at so many bytes and keep nothing of what is applied and durable.
+#[must_use]
+pub fn compacting(settings: Settings, bytes: usize) -> Settings {
+    Settings {
+        flush_bytes: bytes / 4,
+        compact_bytes: bytes,
+        keep_bytes: 0,
+        ..settings
+    }
+}
+
 /// Plays a scenario with several seeds: `KEYPROOF_LAB_SEEDS` of them, from `KEYPROOF_LAB_START` on; 3 from 0 on if nothing else is said.
 ///
 /// # Panics

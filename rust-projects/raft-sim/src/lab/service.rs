@@ -111,6 +111,21 @@ pub struct Plan {
     pub partitions: bool,
 }
 
+impl Plan {
+    /// Nothing does.
+    pub const QUIET: Self = Self {
+        unreliable: false,
+        crashes: false,
+        partitions: false,
+    };
+    /// Everything does.
+    pub const EVERYTHING: Self = Self {
+        unreliable: true,
+        crashes: true,
+        partitions: true,
+    };
+}
+
 /// A cluster with clients: some share registers and counters, whose histories must be linearizable; some append to keys of their own.
 #[derive(Debug)]
 pub struct Service {

@@ -137,7 +137,7 @@ pub(crate) async fn fill(cluster: &Cluster) -> Result<()> {
     for writer in 0..WRITERS {
         let mut connection = cluster.connect(leader).await?;
         tasks.spawn(async move {
-            for number in (writer..KEYS).step_by(64) {
+            for number in (writer..KEYS).step_by(WRITERS as usize) {
                 connection.put(&key(number), &[b'x'; VALUE_BYTES]).await?;
             }
             Ok(())

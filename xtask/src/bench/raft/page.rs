@@ -143,37 +143,43 @@ fn failover_table(section: &Section) -> String {
 }
 
 fn draw_rates(section: &Section, path: &Path) -> Result<()> {
-    let series = [Side::Kvs, Side::Etcd].map(|side| {
-        let values = cases().map(|(work, clients)| {
-            let spread = section.spread(side.text(), &rate_figure(work, clients))?;
-            Some(spread.median / 1e3)
-        });
-        (side.text().to_owned(), values.collect())
-    });
-    let plot = Bars {
-        title: "Three nodes: puts of 100 bytes and linearizable gets by number of clients",
-        unit: "thousands per second",
-        groups: cases()
-            .map(|(work, clients)| format!("{}, {clients}", work.text()))
-            .collect(),
-        series: series.to_vec(),
-        levels: Vec::new(),
-        decimals: 1,
-    };
-    plots::bars(path, &plot)
+    draw_cases(
+        section,
+        path,
+        "Three nodes: puts of 100 bytes and linearizable gets by number of clients",
+        "thousands per second",
+        |work, clients| (rate_figure(work, clients), 1e-3),
+    )
 }
 
 fn draw_latencies(section: &Section, path: &Path) -> Result<()> {
+    draw_cases(
+        section,
+        path,
+        "99th percentile of the latency by number of clients",
+        "milliseconds",
+        |work, clients| (latency_figure(work, clients, "p99"), 1e3),
+    )
+}
+
+/// Bars for every case and both sides: the median of a figure, times a factor.
+fn draw_cases(
+    section: &Section,
+    path: &Path,
+    title: &'static str,
+    unit: &'static str,
+    figure: impl Fn(Work, usize) -> (String, f64),
+) -> Result<()> {
     let series = [Side::Kvs, Side::Etcd].map(|side| {
         let values = cases().map(|(work, clients)| {
-            let figure = latency_figure(work, clients, "p99");
-            Some(section.spread(side.text(), &figure)?.median * 1e3)
+            let (name, factor) = figure(work, clients);
+            Some(section.spread(side.text(), &name)?.median * factor)
         });
         (side.text().to_owned(), values.collect())
     });
     let plot = Bars {
-        title: "99th percentile of the latency by number of clients",
-        unit: "milliseconds",
+        title,
+        unit,
         groups: cases()
             .map(|(work, clients)| format!("{}, {clients}", work.text()))
             .collect(),
