@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::convert::{format, number, read_number};
-use crate::node::{Inbox, Report};
+use crate::node::{Inbox, Kind, Report};
 use crate::view::Shared;
 
 /// The metadata in which the token comes.
@@ -219,7 +219,7 @@ impl Admin for AdminService {
     ) -> Result<Response<Self::BackupStream>, Status> {
         self.check(&request)?;
         // What was acknowledged before is applied here once an empty read is answered.
-        match self.inbox.ask(Vec::new(), false).await {
+        match self.inbox.ask(Vec::new(), Kind::Read).await {
             Answer::Replies(_) => {}
             other => return Err(self.refusal(&other)),
         }

@@ -54,6 +54,8 @@ pub(crate) enum Input {
     Write(Request, oneshot::Sender<Answer>),
     /// A client's request that only reads.
     Read(Request, oneshot::Sender<Answer>),
+    /// A client's request that only reads, to be answered from what is applied here, however old.
+    StaleRead(Request, oneshot::Sender<Answer>),
     /// A peer's message.
     Peer(NodeId, PeerMessage),
     /// A peer's snapshot, all of it.
@@ -106,6 +108,18 @@ pub struct Status {
     pub hash: u64,
 }
 
+/// What a client's request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kind {
+    /// It may write.
+    Write,
+    /// It only reads, and sees every write answered before it.
+    #[default]
+    Read,
+    /// It only reads, from what is applied here, however old.
+    StaleRead,
+}
+
 /// The way to a node's thread.
 #[derive(Clone)]
 pub(crate) struct Inbox(Sender<Input>);
@@ -123,10 +137,11 @@ impl Inbox {
     }
 
     /// Has a request applied, or answered from what is applied.
-    pub(crate) async fn ask(&self, request: Request, writes: bool) -> Answer {
-        let answer = self.question(|answer| match writes {
-            true => Input::Write(request, answer),
-            false => Input::Read(request, answer),
+    pub(crate) async fn ask(&self, request: Request, kind: Kind) -> Answer {
+        let answer = self.question(|answer| match kind {
+            Kind::Write => Input::Write(request, answer),
+            Kind::Read => Input::Read(request, answer),
+            Kind::StaleRead => Input::StaleRead(request, answer),
         });
         answer.await.unwrap_or(Answer::Unknown)
     }
@@ -266,6 +281,11 @@ impl Node {
                 Input::Read(request, answer) => {
                     let client = self.client(answer);
                     self.step(Event::Read(client, request))?;
+                }
+                Input::StaleRead(request, answer) => {
+                    let replies = self.replica.read_stale(&request)?;
+                    // Who asked may be gone.
+                    let _ = answer.send(Answer::Replies(replies));
                 }
                 Input::Peer(from, message) => self.step(Event::Peer(from, message))?,
                 Input::Snapshot(envelope, data) => self.step(Event::Snapshot(envelope, data))?,

@@ -1,7 +1,8 @@
 //! The RESP service: any node answers any client.
 //!
 //! Requests that a client pipelines are taken together as far as possible: writes that follow each other are one entry of the log, reads that follow each
-//! other one question to the leader. A read waits for the writes before it, so a client sees its own writes, in order.
+//! other one question to the leader. A read waits for the writes before it, so a client sees its own writes, in order. After READONLY the
+//! reads of a connection are answered from what this node has applied, without a question.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{Limits, Reply, RequestParser};
 
-use crate::node::{Inbox, Status};
+use crate::node::{Inbox, Kind, Status};
 
 /// The version of Redis whose commands these are; clients choose what to send by it.
 const REDIS_VERSION: &str = "7.0.0";
@@ -79,7 +80,7 @@ struct Connection {
 struct Group {
     commands: Vec<Vec<Bytes>>,
     bytes: usize,
-    writes: bool,
+    kind: Kind,
 }
 
 impl Connection {
@@ -128,10 +129,11 @@ impl Connection {
                     writes,
                     is_transaction: false,
                 } => {
-                    if group.is_full() || group.writes != writes {
+                    let kind = self.kind(writes);
+                    if group.is_full() || group.kind != kind {
                         self.send(&mut group).await;
                     }
-                    group.writes = writes;
+                    group.kind = kind;
                     group.add(commands);
                 }
                 Route::Data {
@@ -140,7 +142,7 @@ impl Connection {
                     is_transaction: true,
                 } => {
                     self.send(&mut group).await;
-                    let answer = self.inbox.ask(commands, writes).await;
+                    let answer = self.inbox.ask(commands, self.kind(writes)).await;
                     let reply = match answer {
                         Answer::Replies(replies) => Reply::Array(replies),
                         other => refusal(&other),
@@ -159,16 +161,23 @@ impl Connection {
         }
     }
 
+    /// What requests are that come now.
+    fn kind(&self, writes: bool) -> Kind {
+        match (writes, self.session.reads_stale()) {
+            (true, _) => Kind::Write,
+            (false, false) => Kind::Read,
+            (false, true) => Kind::StaleRead,
+        }
+    }
+
     /// Sends a group, if there is one, and encodes its replies.
     async fn send(&mut self, group: &mut Group) {
-        let Group {
-            commands, writes, ..
-        } = std::mem::take(group);
+        let Group { commands, kind, .. } = std::mem::take(group);
         let count = commands.len();
         if count == 0 {
             return;
         }
-        match self.inbox.ask(commands, writes).await {
+        match self.inbox.ask(commands, kind).await {
             Answer::Replies(replies) => replies.iter().for_each(|reply| self.reply(reply)),
             other => {
                 let refusal = refusal(&other);
