@@ -30,6 +30,7 @@ mod convert;
 mod dev;
 mod founding;
 mod identity;
+mod inbox;
 mod node;
 mod offline;
 mod resp;

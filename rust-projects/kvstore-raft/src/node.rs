@@ -11,7 +11,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +23,7 @@ use replica::{
 };
 use tokio::sync::oneshot;
 
+pub(crate) use crate::inbox::{Asker, Bounds, Inbox, Incoming, Kind};
 use crate::transport::Peers;
 use crate::view::Shared;
 
@@ -51,11 +51,11 @@ pub enum NodeError {
 /// What reaches the thread.
 pub(crate) enum Input {
     /// A client's request that may write.
-    Write(Request, oneshot::Sender<Answer>),
+    Write(Request, Asker),
     /// A client's request that only reads.
-    Read(Request, oneshot::Sender<Answer>),
+    Read(Request, Asker),
     /// A client's request that only reads, to be answered from what is applied here, however old.
-    StaleRead(Request, oneshot::Sender<Answer>),
+    StaleRead(Request, Asker),
     /// A peer's message.
     Peer(NodeId, PeerMessage),
     /// A peer's snapshot, all of it.
@@ -69,7 +69,7 @@ pub(crate) enum Input {
     /// How is it going, at length?
     Report(oneshot::Sender<Report>),
     /// An operator's order.
-    Order(Order, oneshot::Sender<Answer>),
+    Order(Order, Asker),
     /// All of the state, for a backup.
     Export(oneshot::Sender<Result<Snapshot, MachineError>>),
     /// A peer says that this node was removed.
@@ -108,77 +108,6 @@ pub struct Status {
     pub hash: u64,
 }
 
-/// What a client's request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Kind {
-    /// It may write.
-    Write,
-    /// It only reads, and sees every write answered before it.
-    #[default]
-    Read,
-    /// It only reads, from what is applied here, however old.
-    StaleRead,
-}
-
-/// The way to a node's thread.
-#[derive(Clone)]
-pub(crate) struct Inbox(Sender<Input>);
-
-impl Inbox {
-    /// A way, and its end.
-    pub(crate) fn new() -> (Self, Receiver<Input>) {
-        let (sender, receiver) = mpsc::channel();
-        (Self(sender), receiver)
-    }
-
-    /// Hands something over; false when the node has stopped.
-    pub(crate) fn send(&self, input: Input) -> bool {
-        self.0.send(input).is_ok()
-    }
-
-    /// Has a request applied, or answered from what is applied.
-    pub(crate) async fn ask(&self, request: Request, kind: Kind) -> Answer {
-        let answer = self.question(|answer| match kind {
-            Kind::Write => Input::Write(request, answer),
-            Kind::Read => Input::Read(request, answer),
-            Kind::StaleRead => Input::StaleRead(request, answer),
-        });
-        answer.await.unwrap_or(Answer::Unknown)
-    }
-
-    /// How is it going? `None` when the node has stopped.
-    pub(crate) async fn status(&self) -> Option<Status> {
-        self.question(Input::Status).await
-    }
-
-    async fn question<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        self.send(input(sender));
-        receiver.await.ok()
-    }
-
-    /// How is it going, at length? `None` when the node has stopped.
-    pub(crate) async fn report(&self) -> Option<Report> {
-        self.question(Input::Report).await
-    }
-
-    /// Has an order carried out, if this node leads.
-    pub(crate) async fn order(&self, order: Order) -> Answer {
-        let answer = self.question(|answer| Input::Order(order, answer)).await;
-        answer.unwrap_or(Answer::Unknown)
-    }
-
-    /// All of the state. `None` when the node has stopped.
-    pub(crate) async fn export(&self) -> Option<Result<Snapshot, MachineError>> {
-        self.question(Input::Export).await
-    }
-
-    /// Asks the node to stop.
-    pub(crate) fn stop(&self) {
-        self.send(Input::Stop);
-    }
-}
-
 /// What a node's thread works with.
 pub(crate) struct Node {
     replica: Replica,
@@ -187,8 +116,8 @@ pub(crate) struct Node {
     peers: Peers,
     shared: Shared,
     inbox: Inbox,
-    receiver: Receiver<Input>,
-    clients: HashMap<Client, oneshot::Sender<Answer>>,
+    incoming: Incoming,
+    clients: HashMap<Client, Asker>,
     last_client: Client,
     started: Instant,
     /// Steps' writes that are not in the log yet.
@@ -202,7 +131,7 @@ pub(crate) struct Surroundings {
     pub(crate) peers: Peers,
     pub(crate) shared: Shared,
     pub(crate) inbox: Inbox,
-    pub(crate) receiver: Receiver<Input>,
+    pub(crate) incoming: Incoming,
     /// When its clock began.
     pub(crate) started: Instant,
 }
@@ -221,7 +150,7 @@ impl Node {
             peers: around.peers,
             shared: around.shared,
             inbox: around.inbox,
-            receiver: around.receiver,
+            incoming: around.incoming,
             clients: HashMap::new(),
             last_client: 0,
             started: around.started,
@@ -251,11 +180,7 @@ impl Node {
             let wait = self.replica.deadline().map_or(MAX_WAIT, |deadline| {
                 deadline.saturating_sub(now.time).min(MAX_WAIT)
             });
-            let first = match self.receiver.recv_timeout(wait) {
-                Ok(input) => Some(input),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Input::Stop),
-            };
+            let first = self.incoming.next(wait);
             if first.is_none() {
                 self.step(Event::Tick)?;
             }
@@ -269,7 +194,7 @@ impl Node {
         let mut writes = Vec::new();
         let mut next = first;
         for _ in 0..MAX_BATCH {
-            let Some(input) = next.take().or_else(|| self.receiver.try_recv().ok()) else {
+            let Some(input) = next.take().or_else(|| self.incoming.try_next()) else {
                 break;
             };
             match input {
@@ -284,8 +209,7 @@ impl Node {
                 }
                 Input::StaleRead(request, answer) => {
                     let replies = self.replica.read_stale(&request)?;
-                    // Who asked may be gone.
-                    let _ = answer.send(Answer::Replies(replies));
+                    answer.tell(Answer::Replies(replies));
                 }
                 Input::Peer(from, message) => self.step(Event::Peer(from, message))?,
                 Input::Snapshot(envelope, data) => self.step(Event::Snapshot(envelope, data))?,
@@ -307,9 +231,9 @@ impl Node {
         Ok(())
     }
 
-    fn client(&mut self, answer: oneshot::Sender<Answer>) -> Client {
+    fn client(&mut self, asker: Asker) -> Client {
         self.last_client += 1;
-        self.clients.insert(self.last_client, answer);
+        self.clients.insert(self.last_client, asker);
         self.last_client
     }
 
@@ -327,13 +251,13 @@ impl Node {
     fn step(&mut self, event: Event) -> Result<(), NodeError> {
         let now = self.now();
         let mut actions = self.replica.step(now, event)?;
+        let mut turned_away = Vec::new();
         for (to, message) in actions.messages.drain(..) {
-            self.send(to, message);
+            turned_away.extend(self.send(to, message).map(|why| (to, why)));
         }
         for (client, answer) in actions.answers.drain(..) {
             if let Some(waiting) = self.clients.remove(&client) {
-                // Who asked may be gone.
-                let _ = waiting.send(answer);
+                waiting.tell(answer);
             }
         }
         if let Some(registry) = actions.registry.take() {
@@ -342,6 +266,9 @@ impl Node {
         }
         self.stop = self.stop.or(actions.stop);
         self.actions.push(actions);
+        for (to, refusal) in turned_away {
+            self.step(Event::Peer(to, refusal))?;
+        }
         Ok(())
     }
 
@@ -371,15 +298,17 @@ impl Node {
         Ok(())
     }
 
-    fn send(&self, to: NodeId, message: PeerMessage) {
+    /// Sends a message; what a peer would say to it, if it cannot even be sent.
+    fn send(&self, to: NodeId, message: PeerMessage) -> Option<PeerMessage> {
         if let PeerMessage::Raft(envelope) = &message
             && let Message::InstallSnapshot { snapshot, .. } = &envelope.message
         {
             let data = self.replica.snapshot(snapshot.id).cloned();
             self.peers
                 .send_snapshot(to, message, data, self.inbox.clone());
+            None
         } else {
-            self.peers.send(to, message);
+            self.peers.send(to, message)
         }
     }
 

@@ -207,9 +207,9 @@ impl Group {
 /// What a client is told when its request has no reply.
 fn refusal(answer: &Answer) -> Reply {
     match answer {
-        Answer::Refused(Refused::Busy) => {
-            Reply::error("BUSY too much waits to be replicated; nothing was done, try again later")
-        }
+        Answer::Refused(Refused::Busy) => Reply::error(
+            "BUSY this node or the leader has too much to do; nothing was done, try again later",
+        ),
         Answer::Refused(why) => Reply::error(format!("ERR {why}; nothing was done")),
         Answer::NoLeader => Reply::error(
             "CLUSTERDOWN no leader was found in time; nothing was done, try again later",
@@ -269,5 +269,47 @@ impl Host for NodeHost {
 
     fn version(&self) -> &'static str {
         REDIS_VERSION
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::inbox::{Bounds, Limit};
+    use crate::node::Input;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_finds_no_room_is_told_to_try_again_later_and_nothing_is_done() {
+        let clients = Limit {
+            count: 1,
+            bytes: 1 << 20,
+        };
+        let bounds = Bounds {
+            clients,
+            ..Bounds::default()
+        };
+        let (inbox, incoming) = Inbox::new(bounds);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, inbox));
+        let mut first = TcpStream::connect(addr).await.unwrap();
+        first.write_all(b"SET first x\r\n").await.unwrap();
+        // The node's part, which does not answer yet.
+        let next = || incoming.next(Duration::from_secs(10));
+        let Some(Input::Write(request, asker)) = tokio::task::block_in_place(next) else {
+            panic!("the first client's request comes");
+        };
+        assert_eq!(request[0][1], "first");
+        let mut second = TcpStream::connect(addr).await.unwrap();
+        second.write_all(b"SET second x\r\n").await.unwrap();
+        let mut told = [0; 5];
+        second.read_exact(&mut told).await.unwrap();
+        assert_eq!(&told, b"-BUSY");
+        assert!(incoming.try_next().is_none());
+        asker.tell(Answer::Replies(vec![Reply::OK]));
+        first.read_exact(&mut told).await.unwrap();
+        assert_eq!(&told, b"+OK\r\n");
     }
 }

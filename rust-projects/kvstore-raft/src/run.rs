@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use raft::{Configuration, HardState, NodeId};
@@ -25,7 +24,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use crate::admin::AdminService;
 use crate::client::AdminError;
 use crate::identity::Identity;
-use crate::node::{GROUP, Inbox, Input, Node, NodeError, Surroundings};
+use crate::node::{Bounds, GROUP, Inbox, Incoming, Node, NodeError, Surroundings};
 use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
@@ -174,7 +173,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let identity = Identity::claim(&config)?;
     let given = config.token_file.as_deref().map(Token::read).transpose()?;
     let shared = view(&config, &identity, given.as_ref());
-    let (inbox, receiver) = Inbox::new();
+    let (inbox, incoming) = Inbox::new(Bounds::default());
     // Aborted with this future.
     let mut services = JoinSet::new();
     services.spawn(serve_peers(peer_listener, shared.clone(), inbox.clone()));
@@ -183,7 +182,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         () = &mut stop => return Ok(()),
         settled = settle(&config, identity, given, &shared) => settled?,
     };
-    let node = start(&config, &identity, shared, inbox.clone(), receiver)?;
+    let node = start(&config, &identity, shared, inbox.clone(), incoming)?;
     let thread = node
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
@@ -236,7 +235,7 @@ fn start(
     identity: &Identity,
     shared: Shared,
     inbox: Inbox,
-    receiver: Receiver<Input>,
+    incoming: Incoming,
 ) -> Result<Node, RunError> {
     let started = Instant::now();
     let (dir, segment_bytes) = (&config.data_dir, config.segment_bytes);
@@ -254,7 +253,7 @@ fn start(
         peers: peers.map_err(RunError::PeerAddress)?,
         shared,
         inbox,
-        receiver,
+        incoming,
         started,
     };
     Ok(Node::new(replica, log, engine, around))

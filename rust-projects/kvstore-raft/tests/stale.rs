@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use support::{Place, ask, leader, until};
 use wire::{Client, Reply};
 
-fn call(client: &mut Client, words: &[&str]) -> Reply {
+fn call(client: &mut Client<TcpStream>, words: &[&str]) -> Reply {
     let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
     client.call(&words).unwrap()
 }

@@ -366,6 +366,11 @@ impl Core {
         self.applied
     }
 
+    /// What is committed and not handed out to be applied, as it is not durable here.
+    pub fn unapplied(&self) -> impl Iterator<Item = &Entry> {
+        self.log.range(self.applied + 1, self.committed)
+    }
+
     /// Its log is durable up to here.
     #[must_use]
     pub fn durable(&self) -> Index {
