@@ -12,13 +12,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raft::{NodeId, Refused};
 use replica::{Answer, MachineError, Order, PeerMessage, Request, Snapshot};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::node::{Input, Report, Status};
+use crate::watch::Metrics;
 
 /// What clients have asked and were not answered yet, at most.
 const CLIENTS: Limit = Limit {
@@ -145,11 +146,13 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Asker {
     answer: oneshot::Sender<Answer>,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Asker {
     pub(crate) fn tell(self, answer: Answer) {
+        // First: who is answered finds the room free.
+        drop(self.place);
         // Who asked may be gone.
         let _ = self.answer.send(answer);
     }
@@ -166,6 +169,8 @@ struct Queues {
     clients: VecDeque<Item>,
     others: VecDeque<Item>,
     turn: u32,
+    /// The node has begun.
+    is_taken_from: bool,
     /// The node has stopped.
     is_closed: bool,
 }
@@ -205,11 +210,13 @@ impl Incoming {
 
     /// What is there, or comes within `patience`.
     pub(crate) fn next(&self, patience: Duration) -> Option<Input> {
+        let mut queues = self.0.queues();
+        queues.is_taken_from = true;
         let is_empty = |queues: &mut Queues| queues.clients.is_empty() && queues.others.is_empty();
         let waited = self
             .0
             .arrived
-            .wait_timeout_while(self.0.queues(), patience, is_empty);
+            .wait_timeout_while(queues, patience, is_empty);
         let (mut queues, _) = waited.unwrap_or_else(PoisonError::into_inner);
         queues.take()
     }
@@ -235,6 +242,7 @@ pub(crate) struct Inbox {
     waiting: Arc<Waiting>,
     clients: Room,
     peers: Room,
+    metrics: Arc<Metrics>,
 }
 
 impl Inbox {
@@ -245,8 +253,29 @@ impl Inbox {
             waiting: Arc::clone(&waiting),
             clients: Room::new(bounds.clients),
             peers: Room::new(bounds.peers),
+            metrics: Arc::default(),
         };
         (inbox, Incoming(waiting))
+    }
+
+    /// What is counted of the node.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The room of clients' requests.
+    pub(crate) fn clients(&self) -> &Room {
+        &self.clients
+    }
+
+    /// The room of peers' messages.
+    pub(crate) fn peers(&self) -> &Room {
+        &self.peers
+    }
+
+    /// Whether the node's thread has begun to take what comes.
+    pub(crate) fn is_taken_from(&self) -> bool {
+        self.waiting.queues().is_taken_from
     }
 
     /// Hands something over; false when the node has stopped.
@@ -284,13 +313,21 @@ impl Inbox {
 
     /// Has a request applied, or answered from what is applied.
     pub(crate) async fn ask(&self, request: Request, kind: Kind) -> Answer {
+        let came = Instant::now();
+        let answer = self.put_question(request, kind).await;
+        self.metrics.answered(kind, &answer, came.elapsed());
+        answer
+    }
+
+    async fn put_question(&self, request: Request, kind: Kind) -> Answer {
         let Some(place) = self.clients.try_enter(size(&request)) else {
+            self.metrics.no_room.add(1);
             return Answer::Refused(Refused::Busy);
         };
         let answer = self.question(|answer| {
             let asker = Asker {
                 answer,
-                _place: Some(place),
+                place: Some(place),
             };
             match kind {
                 Kind::Write => Input::Write(request, asker),
@@ -322,7 +359,7 @@ impl Inbox {
         let answer = self.question(|answer| {
             let asker = Asker {
                 answer,
-                _place: None,
+                place: None,
             };
             Input::Order(order, asker)
         });
@@ -440,9 +477,9 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(inbox.peer(2, PeerMessage::Removed, 1000).await);
-        let taken = (0..2).filter_map(|_| incoming.try_next());
+        let mut taken = (0..2).filter_map(|_| incoming.try_next());
         let is_peers = |input: Input| matches!(input, Input::Peer(..));
-        assert!(taken.map(is_peers).any(|peers| peers), "before 99 others");
+        assert!(taken.any(is_peers), "before 99 others");
         drop(incoming);
         for ask in asks {
             let answer = ask.await.unwrap();

@@ -39,6 +39,7 @@ mod secret;
 mod settle;
 mod transport;
 mod view;
+mod watch;
 
 pub use client::{AdminError, Operator};
 pub use dev::Dev;

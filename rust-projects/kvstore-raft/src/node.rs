@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 pub(crate) use crate::inbox::{Asker, Bounds, Inbox, Incoming, Kind};
 use crate::transport::Peers;
 use crate::view::Shared;
+use crate::watch::Observer;
 
 /// The one group of a node; its log can hold more.
 pub(crate) const GROUP: raft_log::GroupId = 1;
@@ -81,6 +82,12 @@ pub(crate) enum Input {
 /// What a node tells operators.
 pub(crate) struct Report {
     pub(crate) status: Status,
+    /// The first entry that its log holds, or would hold.
+    pub(crate) first: Index,
+    /// The files of its log.
+    pub(crate) log: raft_log::Stats,
+    /// For how long it heard nothing from a leader; it hears itself.
+    pub(crate) leader_silent: Duration,
     /// The members, as of its log.
     pub(crate) configuration: Configuration,
     /// If it leads: up to where a member's log is its own, and for how long it heard nothing of it.
@@ -108,6 +115,13 @@ pub struct Status {
     pub hash: u64,
 }
 
+/// Who waits for an answer.
+struct Waiting {
+    asker: Asker,
+    /// When it was taken, if it may write.
+    proposed: Option<Instant>,
+}
+
 /// What a node's thread works with.
 pub(crate) struct Node {
     replica: Replica,
@@ -117,9 +131,10 @@ pub(crate) struct Node {
     shared: Shared,
     inbox: Inbox,
     incoming: Incoming,
-    clients: HashMap<Client, Asker>,
+    clients: HashMap<Client, Waiting>,
     last_client: Client,
     started: Instant,
+    observer: Observer,
     /// Steps' writes that are not in the log yet.
     actions: Vec<Actions>,
     /// Set when the replica says that it is time.
@@ -143,7 +158,9 @@ impl Node {
         engine: Arc<dyn StateEngine>,
         around: Surroundings,
     ) -> Self {
+        let metrics = Arc::clone(around.inbox.metrics());
         let mut node = Self {
+            observer: Observer::new(replica.core(), metrics),
             replica,
             log,
             engine,
@@ -198,13 +215,16 @@ impl Node {
                 break;
             };
             match input {
-                Input::Write(request, answer) => writes.push((self.client(answer), request)),
+                Input::Write(request, answer) => {
+                    let client = self.client(answer, Some(Instant::now()));
+                    writes.push((client, request));
+                }
                 Input::Order(order, answer) => {
-                    let client = self.client(answer);
+                    let client = self.client(answer, None);
                     self.step(Event::Order(client, order))?;
                 }
                 Input::Read(request, answer) => {
-                    let client = self.client(answer);
+                    let client = self.client(answer, None);
                     self.step(Event::Read(client, request))?;
                 }
                 Input::StaleRead(request, answer) => {
@@ -214,6 +234,7 @@ impl Node {
                 Input::Peer(from, message) => self.step(Event::Peer(from, message))?,
                 Input::Snapshot(envelope, data) => self.step(Event::Snapshot(envelope, data))?,
                 Input::SnapshotSent(to, delivered) => {
+                    self.observer.snapshot_sent(delivered);
                     self.step(Event::SnapshotSent { to, delivered })?;
                 }
                 Input::Flushed(flushed) => self.step(Event::Flushed(flushed?))?,
@@ -231,9 +252,10 @@ impl Node {
         Ok(())
     }
 
-    fn client(&mut self, asker: Asker) -> Client {
+    fn client(&mut self, asker: Asker, proposed: Option<Instant>) -> Client {
         self.last_client += 1;
-        self.clients.insert(self.last_client, asker);
+        let waiting = Waiting { asker, proposed };
+        self.clients.insert(self.last_client, waiting);
         self.last_client
     }
 
@@ -257,12 +279,23 @@ impl Node {
         }
         for (client, answer) in actions.answers.drain(..) {
             if let Some(waiting) = self.clients.remove(&client) {
-                waiting.tell(answer);
+                if let (Some(proposed), Answer::Replies(_)) = (waiting.proposed, &answer) {
+                    self.inbox.metrics().commit.observe(proposed.elapsed());
+                }
+                waiting.asker.tell(answer);
             }
         }
         if let Some(registry) = actions.registry.take() {
             self.peers.learn(&registry);
             self.shared.learn(&registry);
+        }
+        self.observer.look(self.replica.core());
+        if let Some(snapshot) = actions
+            .write
+            .as_ref()
+            .and_then(|write| write.snapshot.as_ref())
+        {
+            self.observer.installed(snapshot);
         }
         self.stop = self.stop.or(actions.stop);
         self.actions.push(actions);
@@ -286,8 +319,14 @@ impl Node {
             }
             let last = writes.last().map(|(_, write)| write.number);
             if let Some(number) = last {
+                let metrics = self.inbox.metrics();
                 self.log.append(&writes)?;
+                metrics.log_appends.add(1);
+                let entries = writes.iter().map(|(_, write)| write.entries.len() as u64);
+                metrics.log_entries.add(entries.sum());
+                let began = Instant::now();
                 self.log.sync()?;
+                metrics.log_sync.observe(began.elapsed());
                 self.step(Event::Persisted(number))?;
             }
             if let Some((last, configuration)) = purge {
@@ -342,8 +381,15 @@ impl Node {
             };
             (peer.node, (peer.matched, silent))
         });
+        let leader_silent = match self.replica.is_leader() {
+            true => Duration::ZERO,
+            false => now.saturating_sub(core.heard_from_leader()),
+        };
         Report {
             status: self.status(),
+            first: core.compacted().index + 1,
+            log: self.log.stats(),
+            leader_silent,
             configuration: core.configuration().1.clone(),
             progress: progress.collect(),
         }

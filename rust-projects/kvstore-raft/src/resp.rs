@@ -48,8 +48,9 @@ pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()>
             host: NodeHost::default(),
             inbox: inbox.clone(),
         };
+        let connected = Arc::clone(connection.inbox.metrics()).connected();
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (place, connected);
             if let Err(error) = connection.run().await {
                 tracing::debug!(%error, "a client's connection ended");
             }

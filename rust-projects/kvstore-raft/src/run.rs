@@ -30,6 +30,7 @@ use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, View};
+use crate::watch;
 
 /// How a node is run.
 #[derive(Debug, Clone)]
@@ -54,6 +55,10 @@ pub struct Config {
     pub segment_bytes: u64,
     /// A node of a cluster that this one is to join, unless it belongs to one already.
     pub join: Option<String>,
+    /// For metrics and health, if they are wanted.
+    pub metrics_addr: Option<SocketAddr>,
+    /// Metrics ask for no password; beyond this machine they are shown only if this is set.
+    pub metrics_for_anybody: bool,
     /// Holds the cluster's token. Without it founders make one, and later it is found in the data directory.
     pub token_file: Option<PathBuf>,
 }
@@ -66,6 +71,11 @@ pub enum RunError {
         "{0} is beyond this machine; nodes have no authentication yet and listen on loopback only"
     )]
     NotLoopback(SocketAddr),
+    /// Metrics have no authentication, so showing them to other machines is to be chosen.
+    #[error(
+        "--metrics-addr {0} is beyond this machine, and metrics ask for no password: use a loopback address, or add --metrics-for-anybody if whoever reaches it may see them"
+    )]
+    MetricsNotLoopback(SocketAddr),
     /// An address cannot be listened on.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
@@ -168,6 +178,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let mut stop = pin!(stop);
     let listener = listen(config.addr).await?;
     let peer_listener = listen(config.peer_addr).await?;
+    let metrics_listener = match config.metrics_addr {
+        Some(addr) => Some(watch::listen(addr, config.metrics_for_anybody).await?),
+        None => None,
+    };
     RealFs.create_dir_all(&config.data_dir)?;
     let _lock = RealFs.lock_dir(&config.data_dir)?;
     let identity = Identity::claim(&config)?;
@@ -177,6 +191,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     // Aborted with this future.
     let mut services = JoinSet::new();
     services.spawn(serve_peers(peer_listener, shared.clone(), inbox.clone()));
+    if let Some(listener) = metrics_listener {
+        let watched = watch::serve(listener, inbox.clone(), config.election_timeout);
+        services.spawn(async { watched.await.map_err(|error| error.to_string()) });
+    }
     tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
     let identity = tokio::select! {
         () = &mut stop => return Ok(()),

@@ -354,6 +354,12 @@ impl Core {
         self.leader
     }
 
+    /// When it last heard from a leader, or when it started.
+    #[must_use]
+    pub fn heard_from_leader(&self) -> Time {
+        self.heard_from_leader
+    }
+
     /// What it knows to be committed.
     #[must_use]
     pub fn committed(&self) -> Index {
