@@ -7,12 +7,14 @@
 //!
 //! # What it guarantees
 //!
-//! A page comes also when the node's thread is stuck, and says so. Who asks cannot have more than one question wait for the thread.
+//! A page comes also when the node's thread is stuck, and says so. Who asks cannot have more than one question wait for the thread, nor take
+//! more than a few connections.
 //!
 //! # What it does not
 //!
 //! It asks for no password, and shows numbers only: no key, no value, no address. So it is on loopback unless that is allowed by name.
 
+mod few;
 mod metrics;
 mod observer;
 mod page;
@@ -35,11 +37,14 @@ use tokio::sync::{Mutex, oneshot};
 use crate::inbox::Inbox;
 use crate::node::{Input, Report};
 use crate::run::RunError;
+use few::Few;
 pub(crate) use metrics::Metrics;
 pub(crate) use observer::Observer;
 
 /// A node that does not say how it is after this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 64;
 /// Whoever does not hear of its leader for so many election timeouts does not know it any more. A voter forgets it by itself; a learner does not.
 const MAX_SILENCE: u32 = 4;
 
@@ -86,7 +91,7 @@ pub(crate) async fn serve(
         .route("/healthz", get(show_health))
         .route("/livez", get(async || "ok\n"))
         .with_state(watched);
-    axum::serve(listener, router).await
+    axum::serve(Few::new(listener, MAX_CONNECTIONS), router).await
 }
 
 async fn show_metrics(State(watched): State<Arc<Watched>>) -> Response {
