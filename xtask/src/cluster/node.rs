@@ -61,6 +61,11 @@ impl Process {
         self
     }
 
+    /// Its arguments from the next start on.
+    pub(crate) fn set_arguments(&mut self, arguments: Vec<String>) {
+        self.arguments = arguments;
+    }
+
     /// Starts it if it does not run.
     pub(crate) fn start(&mut self) -> Result<()> {
         if self.child.is_some() {

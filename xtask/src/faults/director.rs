@@ -1,6 +1,7 @@
 //! Carries a plan out on real nodes: makes processes, links and the small disk be as the faults that are on want them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::disk::SmallDisk;
 use super::load::Shared;
+use super::members::Members;
 use super::plan::{Change, Desired, Fault, Kind, Node, NodeState, Step, desired};
 use super::proxy::Link;
 use crate::cluster::node::{Process, free_addrs};
@@ -22,8 +24,15 @@ const WATCH: Duration = Duration::from_millis(200);
 /// The exit code of a node whose disk failed.
 const FATAL: i32 = 3;
 
-/// The cluster under test.
+/// The programs under test.
+pub(crate) struct Programs {
+    pub(crate) node: PathBuf,
+    pub(crate) admin: PathBuf,
+}
+
+/// The cluster under test. A node that is replaced leaves its place, its addresses and its links to the new one.
 pub(crate) struct Director {
+    members: Members,
     nodes: BTreeMap<Node, Process>,
     links: BTreeMap<(Node, Node), Link>,
     disk: Option<SmallDisk>,
@@ -37,16 +46,16 @@ pub(crate) struct Director {
 }
 
 /// Where nodes listen: for clients and for peers.
-pub(crate) fn addresses(nodes: Node) -> Result<Vec<[std::net::SocketAddr; 2]>> {
+pub(crate) fn addresses(nodes: Node) -> Result<Vec<[SocketAddr; 2]>> {
     (1..=nodes).map(free_addrs).collect()
 }
 
 impl Director {
     /// Starts all nodes, the last one on the small disk if there is one.
     pub(crate) async fn start(
-        program: PathBuf,
+        programs: Programs,
         dir: &Path,
-        addrs: &[[std::net::SocketAddr; 2]],
+        addrs: Vec<[SocketAddr; 2]>,
         disk: Option<SmallDisk>,
         shared: Arc<Shared>,
     ) -> Result<Self> {
@@ -58,26 +67,20 @@ impl Director {
                 links.insert((from, to), link.map_err(doing("listen on loopback"))?);
             }
         }
-        let mut nodes = BTreeMap::new();
-        for id in ids() {
-            let [addr, peer_addr] = addrs[id - 1];
-            let mut arguments = vec![
-                "run".to_owned(),
-                format!("--id={id}"),
-                "--cluster=faults".to_owned(),
-                format!("--data-dir={}", node_dir(dir, id).display()),
-                format!("--addr={addr}"),
-                format!("--peer-addr={peer_addr}"),
-                // Small, so that a full disk is noticed soon and who was away for some seconds needs a snapshot.
-                "--segment-mib=1".to_owned(),
-            ];
-            let peers = ids().filter(|&peer| peer != id);
-            arguments
-                .extend(peers.map(|peer| format!("--peer={peer}={}", links[&(id, peer)].addr)));
-            let node = Process::new(format!("node {id}"), program.clone(), arguments);
-            nodes.insert(id, node.with_log(dir.join(format!("node-{id}.log"))));
-        }
+        let proxies = links.iter().map(|(&link, proxy)| (link, proxy.addr));
+        let members = Members::new(programs.admin, dir, addrs, proxies.collect());
+        let process = |place| {
+            let process = Process::new(
+                format!("node {place}"),
+                programs.node.clone(),
+                members.arguments(place),
+            );
+            process.with_log(dir.join(format!("node-{place}.log")))
+        };
+        let nodes = members.places().map(|place| (place, process(place)));
+        let nodes = nodes.collect();
         let mut director = Self {
+            members,
             nodes,
             links,
             disk,
@@ -97,7 +100,7 @@ impl Director {
         steps: Vec<Step>,
         progress: impl Fn(usize),
     ) -> Result<()> {
-        let began = Instant::now();
+        let mut began = Instant::now();
         for step in steps {
             while began.elapsed() < step.at {
                 let rest = step.at.saturating_sub(began.elapsed());
@@ -110,7 +113,10 @@ impl Director {
             }
             match step.change {
                 Change::Begin { fault, on_leader } => {
+                    let due = began.elapsed();
                     self.begin(step.number, fault, on_leader).await?;
+                    // What waits for nodes does not cut the next faults short.
+                    began += began.elapsed() - due;
                 }
                 Change::End => {
                     self.active.remove(&step.number);
@@ -163,6 +169,7 @@ impl Director {
                 true
             }
             Fault::RollingRestart => self.rolling_restart().await?,
+            Fault::Replace(place) => self.replace(*place).await?,
             Fault::FullDisk => self.disk.is_some(),
             Fault::Delay(..) | Fault::Cut(..) => true,
         };
@@ -174,8 +181,62 @@ impl Director {
     }
 
     async fn leader(&self) -> Option<Node> {
-        let nodes: Vec<_> = (1..).zip(self.shared.addrs.iter().copied()).collect();
-        leader(&nodes, Duration::from_millis(500)).await
+        let nodes = self.members.places();
+        let nodes: Vec<_> = nodes
+            .map(|place| (self.members.id(place), self.shared.addrs[place - 1]))
+            .collect();
+        let id = leader(&nodes, Duration::from_millis(500)).await?;
+        self.members
+            .places()
+            .find(|&place| self.members.id(place) == id)
+    }
+
+    /// A node dies for good, and its data with it; it is removed, and a new one joins and gets its vote. True if all that happened.
+    async fn replace(&mut self, place: Node) -> Result<bool> {
+        let Some(process) = self.nodes.get_mut(&place) else {
+            return Ok(false);
+        };
+        process.kill();
+        self.members.forget_data(place)?;
+        let old = self.members.id(place).to_string();
+        if !self.order(place, &["remove", &old]).await? {
+            return Ok(false);
+        }
+        let new = self.members.renew(place).to_string();
+        for (&place, process) in &mut self.nodes {
+            process.set_arguments(self.members.arguments(place));
+        }
+        if let Some(process) = self.nodes.get_mut(&place) {
+            process.start()?;
+        }
+        if !self.order(place, &["promote", &new]).await? {
+            return Ok(false);
+        }
+        // They reach the new node past its proxies until they are started again.
+        self.rolling_restart().await
+    }
+
+    /// Has an operator give this order, through another node than that, until it is carried out; false if that takes too long or the run is stopped.
+    async fn order(&mut self, except: Node, order: &[&str]) -> Result<bool> {
+        let began = Instant::now();
+        loop {
+            let other = self.members.places().find(|&other| other != except);
+            let outcome = self.members.order(other.unwrap_or(except), order).await?;
+            let Err(refusal) = outcome else {
+                return Ok(true);
+            };
+            self.watch()?;
+            if self.shared.is_stopped() {
+                return Ok(false);
+            }
+            if began.elapsed() > PATIENCE {
+                let order = order.join(" ");
+                self.shared
+                    .violated(format!("`{order}` is not carried out: {refusal}"));
+                return Ok(false);
+            }
+            tokio::time::sleep(WATCH).await;
+        }
     }
 
     /// One node after another, the next when the last one serves again; true if all did.
@@ -263,9 +324,4 @@ impl Director {
         self.shared.recorder.set_majority(wanted.majority);
         Ok(())
     }
-}
-
-/// Where a node keeps its data.
-pub(crate) fn node_dir(dir: &Path, id: Node) -> PathBuf {
-    dir.join(format!("node-{id}")).join("data")
 }

@@ -27,6 +27,7 @@
 mod director;
 mod disk;
 mod load;
+mod members;
 mod plan;
 mod proxy;
 mod record;
@@ -40,7 +41,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use self::director::{Director, addresses};
+use self::director::{Director, Programs, addresses};
 use self::disk::SmallDisk;
 use self::load::Shared;
 use self::plan::{Kind, plan};
@@ -91,10 +92,13 @@ fn nodes(text: &str) -> Result<usize, String> {
 
 /// `cargo xtask faults`.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
-    let program = cluster::build("kvstore-raft", "kvs-node")?;
+    let programs = Programs {
+        node: cluster::build("kvstore-raft", "kvs-node")?,
+        admin: cluster::build("kvs-admin", "kvs-admin")?,
+    };
     let runtime = tokio::runtime::Runtime::new().map_err(doing("start tokio"))?;
     let dir = data_dir(arguments.dir.as_deref())?;
-    let summary = runtime.block_on(inject(arguments, program, dir.path()))?;
+    let summary = runtime.block_on(inject(arguments, programs, dir.path()))?;
     println!("{summary}");
     if let Some(path) = &arguments.json {
         summary.write(path)?;
@@ -123,7 +127,7 @@ fn data_dir(given: Option<&Path>) -> Result<TempDir, Error> {
     Ok(made.map_err(doing("create a directory for the data"))?)
 }
 
-async fn inject(arguments: &Arguments, program: PathBuf, dir: &Path) -> Result<Summary, Error> {
+async fn inject(arguments: &Arguments, programs: Programs, dir: &Path) -> Result<Summary, Error> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let length = Duration::from_secs_f64(arguments.minutes * 60.0);
     let addrs = addresses(arguments.nodes)?;
@@ -132,9 +136,8 @@ async fn inject(arguments: &Arguments, program: PathBuf, dir: &Path) -> Result<S
     let mut skipped = vec![
         "network namespaces: links are cut in proxies instead".to_owned(),
         "netem: links are delayed in proxies instead".to_owned(),
-        "replacement of a dead node".to_owned(),
     ];
-    let small = director::node_dir(dir, arguments.nodes);
+    let small = members::node_dir(dir, arguments.nodes);
     let disk = match SmallDisk::mount(small.parent().unwrap_or(&small)) {
         Ok(disk) => Some(disk),
         Err(why) => {
@@ -151,7 +154,7 @@ async fn inject(arguments: &Arguments, program: PathBuf, dir: &Path) -> Result<S
         arguments.nodes, arguments.minutes
     );
     let steps = plan(seed, arguments.nodes, length, &kinds);
-    let mut director = Director::start(program, dir, &addrs, disk, Arc::clone(&shared)).await?;
+    let mut director = Director::start(programs, dir, addrs, disk, Arc::clone(&shared)).await?;
     let (clients, rate) = (usize::from(arguments.clients), arguments.rate);
     let load = tokio::spawn(load::run(Arc::clone(&shared), clients, rate, seed));
     let began = Instant::now();

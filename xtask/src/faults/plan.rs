@@ -38,12 +38,14 @@ pub(crate) enum Kind {
     Break,
     /// One node after another is stopped in good order and started again.
     RollingRestart,
+    /// SIGKILL of a node whose data is lost for good; a new one takes its place.
+    Replace,
     /// The disk of a node is full.
     FullDisk,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Kill,
         Self::KillAll,
         Self::Pause,
@@ -53,8 +55,14 @@ impl Kind {
         Self::Isolate,
         Self::Break,
         Self::RollingRestart,
+        Self::Replace,
         Self::FullDisk,
     ];
+
+    /// Nothing else happens meanwhile: it waits for nodes, which another fault could keep from coming back.
+    fn is_alone(self) -> bool {
+        matches!(self, Self::RollingRestart | Self::Replace)
+    }
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -67,6 +75,7 @@ impl Kind {
             Self::Isolate => "node isolated",
             Self::Break => "connections of a node broken",
             Self::RollingRestart => "rolling restart",
+            Self::Replace => "dead node replaced by a new one",
             Self::FullDisk => "full disk of a node",
         }
     }
@@ -83,6 +92,7 @@ pub(crate) enum Fault {
     Cut(Kind, Vec<(Node, Node)>, Cut),
     Break(Node),
     RollingRestart,
+    Replace(Node),
     /// Of the one node whose disk can be filled.
     FullDisk,
 }
@@ -97,6 +107,7 @@ impl Fault {
             Self::Cut(kind, ..) => *kind,
             Self::Break(_) => Kind::Break,
             Self::RollingRestart => Kind::RollingRestart,
+            Self::Replace(_) => Kind::Replace,
             Self::FullDisk => Kind::FullDisk,
         }
     }
@@ -117,6 +128,7 @@ impl Fault {
                 Self::Cut(kind, links.collect(), cut)
             }
             Self::Break(node) => Self::Break(swap(node)),
+            Self::Replace(node) => Self::Replace(swap(node)),
             Self::KillAll | Self::RollingRestart | Self::FullDisk => self,
         }
     }
@@ -129,7 +141,9 @@ impl Fault {
             Self::Cut(_, links, _) => links.first().map(|link| link.0).into_iter().collect(),
             // Whose disk it is does not matter here: it is the last one's.
             Self::FullDisk => [nodes].into(),
-            Self::Delay(..) | Self::Break(_) | Self::RollingRestart => BTreeSet::new(),
+            Self::Delay(..) | Self::Break(_) | Self::RollingRestart | Self::Replace(_) => {
+                BTreeSet::new()
+            }
         }
     }
 }
@@ -174,10 +188,10 @@ pub(crate) fn plan(seed: u64, nodes: Node, length: Duration, kinds: &[Kind]) -> 
         let mut end = at + hold;
         add(&mut steps, &mut rng, nodes, (first, number), (at, end));
         number += 1;
-        // Some have company. A rolling restart waits for each node, which another fault could keep from coming back.
-        if rng.random_bool(0.3) && first != Kind::RollingRestart {
+        // Some have company.
+        if rng.random_bool(0.3) && !first.is_alone() {
             let others = kinds.iter().copied();
-            let others = others.filter(|&kind| kind != first && kind != Kind::RollingRestart);
+            let others = others.filter(|&kind| kind != first && !kind.is_alone());
             let others: Vec<_> = others.collect();
             let begin = at + hold.mul_f64(rng.random_range(0.0..1.0));
             let until = (begin + millis(&mut rng, 300, 4000)).min(length);
@@ -256,6 +270,7 @@ fn fault(rng: &mut SmallRng, kind: Kind, node: Node, nodes: Node) -> Fault {
         Kind::Isolate => Fault::Cut(kind, out().chain(back()).collect(), cut),
         Kind::Break => Fault::Break(node),
         Kind::RollingRestart => Fault::RollingRestart,
+        Kind::Replace => Fault::Replace(node),
         Kind::FullDisk => Fault::FullDisk,
     }
 }
@@ -322,7 +337,7 @@ pub(crate) fn desired<'a>(nodes: Node, faults: impl Iterator<Item = &'a Fault>) 
                 }
             }
             Fault::FullDisk => desired.disk_is_full = true,
-            Fault::Break(_) | Fault::RollingRestart => {}
+            Fault::Break(_) | Fault::RollingRestart | Fault::Replace(_) => {}
         }
     }
     desired.majority = disturbed.len() * 2 < nodes;
@@ -392,6 +407,25 @@ mod tests {
             active > 1
         });
         assert!(overlap);
+    }
+
+    #[test]
+    fn what_waits_for_nodes_is_alone() {
+        for seed in 0..50 {
+            let mut active = BTreeMap::new();
+            for step in plan(seed, 3, LENGTH, &Kind::ALL) {
+                match step.change {
+                    Change::Begin { fault, .. } => {
+                        active.insert(step.number, fault.kind());
+                    }
+                    Change::End => {
+                        active.remove(&step.number);
+                    }
+                }
+                let is_alone = active.values().any(|kind| kind.is_alone());
+                assert!(!is_alone || active.len() == 1, "seed {seed}: {active:?}");
+            }
+        }
     }
 
     #[test]
