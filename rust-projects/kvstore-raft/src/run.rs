@@ -51,7 +51,7 @@ pub struct Config {
     /// A follower that hears nothing from a leader for this long, and up to as long again, begins an election; the same on all nodes.
     pub election_timeout: Duration,
     /// Size of the files of log and state, in bytes. The log is compacted when it holds as much that is applied and safe in the state,
-    /// and keeps a quarter of that for peers that are a little behind.
+    /// and keeps a quarter of that for peers that are a little behind; up to four times as much while a peer gets a snapshot.
     pub segment_bytes: u64,
     /// A node of a cluster that this one is to join, unless it belongs to one already.
     pub join: Option<String>,
@@ -344,6 +344,7 @@ fn settings(config: &Config, identity: &Identity) -> Settings {
         flush_bytes: segment_bytes / 2,
         compact_bytes: segment_bytes,
         keep_bytes: segment_bytes / 4,
+        pin_bytes: segment_bytes.saturating_mul(4),
         member: Some(member(config, identity)),
         ..defaults
     }

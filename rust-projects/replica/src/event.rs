@@ -161,6 +161,8 @@ pub struct Settings {
     pub compact_bytes: usize,
     /// Of those, so many are kept for peers that are a little behind.
     pub keep_bytes: usize,
+    /// The log behind a snapshot that is on its way to a peer is kept, until the peer goes on from there or this many bytes follow it.
+    pub pin_bytes: usize,
     /// How often the leader looks whether something has expired.
     pub expiry_interval: Duration,
     /// After how many entries replicas compare hashes.
@@ -179,6 +181,7 @@ impl Settings {
             flush_bytes: 32 << 20,
             compact_bytes: 64 << 20,
             keep_bytes: 16 << 20,
+            pin_bytes: 256 << 20,
             expiry_interval: Duration::from_millis(100),
             check_entries: 10_000,
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::{
-    Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, NodeId, Outgoing,
-    Outputs, Refused, SnapshotMeta, Term, Time,
+    Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, Message, NodeId,
+    Outgoing, Outputs, Refused, SnapshotMeta, Term, Time,
 };
 
 use crate::announce::Announcement;
@@ -73,7 +73,7 @@ pub struct Replica {
     /// The registry that the driver knows.
     told_registry: Arc<Registry>,
     /// The snapshot that the core may send.
-    snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<Snapshot>,
     snapshots_taken: u64,
     /// The data of the snapshot being received.
     staged: Option<Bytes>,
@@ -169,6 +169,9 @@ impl Replica {
             }
             Event::Flushed(index) => self.flushed(index)?,
             Event::SnapshotSent { to, delivered } => {
+                if !delivered {
+                    self.upkeep.unpin(to);
+                }
                 self.drive(Input::SnapshotSent { to, delivered })?;
             }
             Event::Change {
@@ -334,6 +337,9 @@ impl Replica {
     }
 
     fn send(&mut self, envelope: Envelope) {
+        if let Message::InstallSnapshot { snapshot, .. } = &envelope.message {
+            self.upkeep.pin(envelope.to, snapshot.last.index);
+        }
         self.actions
             .messages
             .push((envelope.to, PeerMessage::Raft(envelope)));
