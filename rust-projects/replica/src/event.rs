@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use raft::{
     Configuration, Envelope, Index, LogId, NodeId, Refused, Term, Time, Write, WriteNumber,
 };
@@ -13,6 +12,7 @@ use wire::Reply;
 use crate::orders::{Declined, Order};
 use crate::record::{Origin, Request};
 use crate::registry::{Member, Registry};
+use crate::staging::Staged;
 use crate::stopping::Stop;
 
 /// What time it is.
@@ -28,14 +28,14 @@ pub struct Now {
 pub type Client = u64;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Event {
     /// Time went by. Due at [`crate::Replica::deadline`].
     Tick,
     /// A peer sent this.
     Peer(NodeId, PeerMessage),
-    /// A peer sent a snapshot; all of its data is here.
-    Snapshot(Envelope, Bytes),
+    /// A peer sent a snapshot; all of it is staged.
+    Snapshot(Envelope, Staged),
     /// Clients want these applied. Answered in [`Actions::answers`].
     Write(Vec<(Client, Request)>),
     /// A client wants to know something that was true between now and the answer.
@@ -134,7 +134,7 @@ pub struct Actions {
     pub messages: Vec<(NodeId, PeerMessage)>,
     /// Tell these clients.
     pub answers: Vec<(Client, Answer)>,
-    /// Sync the engine; answered with [`Event::Flushed`] and this index.
+    /// Sync the machine's engine; answered with [`Event::Flushed`] and this index.
     pub flush: Option<Index>,
     /// The log on disk no longer needs what is up to this entry, as of which these are the members.
     pub purge: Option<(LogId, Configuration)>,

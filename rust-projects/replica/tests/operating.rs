@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft::{Configuration, Message, NodeId};
 use replica::{
-    Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Recovered,
-    Replica, Settings, Stop,
+    Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Receiving,
+    Recovered, Replica, Restore, Settings, Staging, StateEngine, Stop,
 };
 use storage::{MemoryEngine, Reader};
 
@@ -39,6 +39,19 @@ fn member(node: NodeId) -> Member {
         version: "1".to_owned(),
         format: FORMAT,
         incarnation: node.into(),
+    }
+}
+
+/// An engine beside another one, both in memory.
+struct Beside(Arc<dyn StateEngine>);
+
+impl Staging for Beside {
+    fn engine(&self) -> &Arc<dyn StateEngine> {
+        &self.0
+    }
+
+    fn switch(self: Box<Self>) -> storage::Result<Arc<dyn StateEngine>> {
+        Ok(self.0)
     }
 }
 
@@ -119,8 +132,13 @@ impl Cluster {
             return slow.push((from, to, PeerMessage::Raft(envelope)));
         }
         let data = self.servers[&from].snapshot(snapshot.id);
-        let data = data.unwrap().encode().unwrap();
-        self.step(to, Event::Snapshot(envelope, data));
+        let mut receiving =
+            Receiving::new(Box::new(Beside(Arc::new(MemoryEngine::new()))), snapshot);
+        for chunk in data.unwrap().chunks(100) {
+            receiving.take(&chunk.unwrap()).unwrap();
+        }
+        let staged = receiving.finish().unwrap();
+        self.step(to, Event::Snapshot(envelope, staged));
         let delivered = true;
         self.step(from, Event::SnapshotSent { to, delivered });
         self.snapshots += 1;
@@ -384,14 +402,13 @@ fn a_backup_is_the_state_of_a_new_cluster_with_one_founder() {
     let done = cluster.order(Order::Transfer(Some(1)));
     assert!(matches!(done, Answer::Done(_)), "{done:?}");
     cluster.set("kept");
-    let data = cluster.servers[&1]
-        .machine()
-        .export()
-        .unwrap()
-        .encode()
-        .unwrap();
+    let backup = cluster.servers[&1].machine().export().unwrap();
     let engine = Arc::new(MemoryEngine::new());
-    let base = replica::restore(&*engine, data, 1).unwrap();
+    let mut restore = Restore::new(&*engine);
+    for chunk in backup.chunks(100) {
+        restore.take(&chunk.unwrap()).unwrap();
+    }
+    let base = restore.finish(1).unwrap();
     let log = Recovered {
         compacted: base.last,
         configuration: base.configuration,
