@@ -13,6 +13,8 @@ use crate::stream::{Decoder, Encoder, StreamError};
 
 /// Pairs are written to an engine in batches of so many bytes, but for larger pairs.
 const BATCH_BYTES: usize = 1 << 20;
+/// What is written is synced after so many bytes, so that whoever sends does not wait long for the last sync.
+const SYNC_BYTES: usize = 64 << 20;
 
 /// The state as of an entry, to be sent to another server. It stays as it is while the state goes on.
 #[derive(Clone)]
@@ -49,6 +51,7 @@ pub(crate) struct Filling {
     decoder: Decoder,
     batch: Batch,
     batch_bytes: usize,
+    unsynced_bytes: usize,
     own: Option<Bytes>,
 }
 
@@ -64,6 +67,7 @@ impl Filling {
             decoder,
             batch,
             batch_bytes,
+            unsynced_bytes,
             own,
         } = self;
         decoder.feed(bytes, |key, value| {
@@ -79,9 +83,14 @@ impl Filling {
             if *batch_bytes < BATCH_BYTES {
                 return Ok(());
             }
-            *batch_bytes = 0;
+            *unsynced_bytes += std::mem::take(batch_bytes);
             engine.submit(&std::mem::take(batch))?;
-            engine.commit()?;
+            if *unsynced_bytes < SYNC_BYTES {
+                engine.commit()?;
+            } else {
+                *unsynced_bytes = 0;
+                engine.sync()?;
+            }
             Ok(())
         })
     }
