@@ -184,7 +184,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     // Aborted with this future.
     let mut services = JoinSet::new();
     let states = Arc::new(OnceLock::new());
-    let peer = Service::new(shared.clone(), inbox.clone(), Arc::clone(&states));
+    let peer = Service::new(shared.clone(), inbox.clone(), &states);
     services.spawn(serve_peers(peer_listener, peer));
     tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
     let identity = tokio::select! {

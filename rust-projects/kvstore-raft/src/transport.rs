@@ -5,7 +5,7 @@
 //! whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use proto::peer as pb;
@@ -199,18 +199,18 @@ async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<pb::Message>, 
 pub(crate) struct Service {
     pub(crate) shared: Shared,
     pub(crate) inbox: Inbox,
-    /// Where snapshots are received, once this node has opened it.
-    states: Arc<OnceLock<States>>,
+    /// Where snapshots are received, once this node has opened it and until it ends: connections may outlive it.
+    states: Weak<OnceLock<States>>,
     /// Held while one is received.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Service {
-    pub(crate) fn new(shared: Shared, inbox: Inbox, states: Arc<OnceLock<States>>) -> Self {
+    pub(crate) fn new(shared: Shared, inbox: Inbox, states: &Arc<OnceLock<States>>) -> Self {
         Self {
             shared,
             inbox,
-            states,
+            states: Arc::downgrade(states),
             turn: tokio::sync::Mutex::new(()),
         }
     }
@@ -306,8 +306,10 @@ impl Peer for Service {
                 "the snapshot's message announces none",
             ));
         };
-        let states = self.states.get().cloned();
-        let states = states.ok_or_else(|| Status::unavailable("this node is starting"))?;
+        let states = self.states.upgrade();
+        let states = states.and_then(|states| states.get().cloned());
+        let states =
+            states.ok_or_else(|| Status::unavailable("this node is starting or ending"))?;
         // Two at once would need room for two.
         let _turn = self.turn.lock().await;
         tracing::info!(from, index = snapshot.last.index, "a snapshot comes");
