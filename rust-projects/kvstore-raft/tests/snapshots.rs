@@ -16,7 +16,7 @@ const VALUE_BYTES: usize = 32 << 10;
 const VALUES: usize = 200;
 /// For where memory is looked at.
 const LARGE_VALUE_BYTES: usize = 1 << 20;
-const LARGE_VALUES: usize = 200;
+const LARGE_VALUES: usize = 100;
 /// Of being killed in the middle.
 const ATTEMPTS: usize = 20;
 
