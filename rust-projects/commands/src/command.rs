@@ -114,6 +114,8 @@ pub(crate) static COMMANDS: &[Spec] = &[
     write("PSETEX", 4, ONE_KEY, strings::psetex),
     read("PTTL", 2, ONE_KEY, expiry::pttl),
     connection("QUIT", -1, NO_KEYS),
+    connection("READONLY", 1, NO_KEYS),
+    connection("READWRITE", 1, NO_KEYS),
     connection("RESET", 1, NO_KEYS),
     read("SCAN", -2, NO_KEYS, scan::scan),
     connection("SELECT", 2, NO_KEYS),

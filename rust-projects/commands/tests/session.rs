@@ -5,7 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use commands::{Context, Env, Result, ScanCursors, Session, WatchTable};
+use commands::{Context, Decision, Env, Result, Route, ScanCursors, Session, WatchTable};
 use storage::{Batch, Direction, Entries, KeyRange, Limits, Reader};
 use support::MapReader;
 use support::script::TestHost;
@@ -161,4 +161,32 @@ fn values_of_a_newer_version_are_refused_by_name() {
     assert!(text("GET new").contains("\"new\" has unknown flags 0x80"));
     assert!(text("GET cut").contains("\"cut\" is 4 bytes long"));
     assert!(text("MGET a nil").contains("\"nil\" is 0 bytes long"));
+}
+
+#[test]
+fn a_client_of_a_replicated_store_chooses_stale_reads_until_it_takes_that_back() {
+    let mut session = Session::new(1);
+    let mut route = |line: &str| {
+        let routed = session.route(&words(line), &TestHost::default());
+        let reply = match routed {
+            Route::Decided(Decision::Reply(reply)) => reply,
+            other => panic!("{line}: {other:?}"),
+        };
+        (reply, session.reads_stale())
+    };
+    assert_eq!(route("READONLY"), (Reply::OK, true));
+    assert_eq!(route("SELECT 0"), (Reply::OK, true));
+    assert_eq!(route("READWRITE"), (Reply::OK, false));
+    assert_eq!(route("READONLY"), (Reply::OK, true));
+    assert_eq!(route("RESET"), (Reply::Simple("RESET".into()), false));
+    // Not in the middle of a transaction, which is then spoiled.
+    assert_eq!(route("MULTI"), (Reply::OK, false));
+    let (refused, stale) = route("READONLY");
+    assert!(matches!(refused, Reply::Error(_)), "{refused:?}");
+    assert!(!stale);
+    let (spoiled, _) = route("EXEC");
+    assert!(
+        matches!(&spoiled, Reply::Error(text) if text.starts_with("EXECABORT")),
+        "{spoiled:?}"
+    );
 }

@@ -76,6 +76,8 @@ impl Place {
             peer_addr: self.peer_addr(id),
             peers,
             join: None,
+            metrics_addr: None,
+            metrics_for_anybody: false,
             token_file: None,
             election_timeout: Duration::from_millis(150),
             segment_bytes: 1 << 20,

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::convert::{format, number, read_number};
-use crate::node::{Inbox, Report};
+use crate::node::{Inbox, Kind, Report};
 use crate::snapshots::pieces;
 use crate::view::Shared;
 
@@ -218,7 +218,7 @@ impl Admin for AdminService {
     ) -> Result<Response<Self::BackupStream>, Status> {
         self.check(&request)?;
         // What was acknowledged before is applied here once an empty read is answered.
-        match self.inbox.ask(Vec::new(), false).await {
+        match self.inbox.ask(Vec::new(), Kind::Read).await {
             Answer::Replies(_) => {}
             other => return Err(self.refusal(&other)),
         }

@@ -18,6 +18,8 @@ pub struct Dev {
     pub port: u16,
     /// The first node's port for peers.
     pub peer_port: u16,
+    /// The first node's port for metrics and health, if they are wanted.
+    pub metrics_port: Option<u16>,
 }
 
 impl Dev {
@@ -39,6 +41,8 @@ impl Dev {
             format!("--addr={}", Self::addr(self.port, index)),
             format!("--peer-addr={}", Self::addr(self.peer_port, index)),
         ];
+        let metrics = self.metrics_port.map(|port| Self::addr(port, index));
+        arguments.extend(metrics.map(|addr| format!("--metrics-addr={addr}")));
         let peers = (0..self.nodes).filter(|&peer| peer != index);
         arguments.extend(
             peers.map(|peer| format!("--peer={}={}", peer + 1, Self::addr(self.peer_port, peer))),

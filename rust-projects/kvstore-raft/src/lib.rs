@@ -30,6 +30,7 @@ mod convert;
 mod dev;
 mod founding;
 mod identity;
+mod inbox;
 mod node;
 mod offline;
 mod resp;
@@ -40,6 +41,7 @@ mod snapshots;
 mod states;
 mod transport;
 mod view;
+mod watch;
 
 pub use client::{AdminError, Operator};
 pub use dev::Dev;

@@ -11,7 +11,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,8 +22,10 @@ use replica::{
 };
 use tokio::sync::oneshot;
 
+pub(crate) use crate::inbox::{Asker, Bounds, Inbox, Incoming, Kind};
 use crate::transport::Peers;
 use crate::view::Shared;
+use crate::watch::Observer;
 
 /// The one group of a node; its log can hold more.
 pub(crate) const GROUP: raft_log::GroupId = 1;
@@ -50,9 +51,11 @@ pub enum NodeError {
 /// What reaches the thread.
 pub(crate) enum Input {
     /// A client's request that may write.
-    Write(Request, oneshot::Sender<Answer>),
+    Write(Request, Asker),
     /// A client's request that only reads.
-    Read(Request, oneshot::Sender<Answer>),
+    Read(Request, Asker),
+    /// A client's request that only reads, to be answered from what is applied here, however old.
+    StaleRead(Request, Asker),
     /// A peer's message.
     Peer(NodeId, PeerMessage),
     /// A peer's snapshot, all of it.
@@ -66,7 +69,7 @@ pub(crate) enum Input {
     /// How is it going, at length?
     Report(oneshot::Sender<Report>),
     /// An operator's order.
-    Order(Order, oneshot::Sender<Answer>),
+    Order(Order, Asker),
     /// All of the state, for a backup.
     Export(oneshot::Sender<Result<Snapshot, MachineError>>),
     /// A peer says that this node was removed.
@@ -78,6 +81,12 @@ pub(crate) enum Input {
 /// What a node tells operators.
 pub(crate) struct Report {
     pub(crate) status: Status,
+    /// The first entry that its log holds, or would hold.
+    pub(crate) first: Index,
+    /// The files of its log.
+    pub(crate) log: raft_log::Stats,
+    /// For how long it heard nothing from a leader; it hears itself.
+    pub(crate) leader_silent: Duration,
     /// The members, as of its log.
     pub(crate) configuration: Configuration,
     /// If it leads: up to where a member's log is its own, and for how long it heard nothing of it.
@@ -105,62 +114,11 @@ pub struct Status {
     pub hash: u64,
 }
 
-/// The way to a node's thread.
-#[derive(Clone)]
-pub(crate) struct Inbox(Sender<Input>);
-
-impl Inbox {
-    /// A way, and its end.
-    pub(crate) fn new() -> (Self, Receiver<Input>) {
-        let (sender, receiver) = mpsc::channel();
-        (Self(sender), receiver)
-    }
-
-    /// Hands something over; false when the node has stopped.
-    pub(crate) fn send(&self, input: Input) -> bool {
-        self.0.send(input).is_ok()
-    }
-
-    /// Has a request applied, or answered from what is applied.
-    pub(crate) async fn ask(&self, request: Request, writes: bool) -> Answer {
-        let answer = self.question(|answer| match writes {
-            true => Input::Write(request, answer),
-            false => Input::Read(request, answer),
-        });
-        answer.await.unwrap_or(Answer::Unknown)
-    }
-
-    /// How is it going? `None` when the node has stopped.
-    pub(crate) async fn status(&self) -> Option<Status> {
-        self.question(Input::Status).await
-    }
-
-    async fn question<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        self.send(input(sender));
-        receiver.await.ok()
-    }
-
-    /// How is it going, at length? `None` when the node has stopped.
-    pub(crate) async fn report(&self) -> Option<Report> {
-        self.question(Input::Report).await
-    }
-
-    /// Has an order carried out, if this node leads.
-    pub(crate) async fn order(&self, order: Order) -> Answer {
-        let answer = self.question(|answer| Input::Order(order, answer)).await;
-        answer.unwrap_or(Answer::Unknown)
-    }
-
-    /// All of the state. `None` when the node has stopped.
-    pub(crate) async fn export(&self) -> Option<Result<Snapshot, MachineError>> {
-        self.question(Input::Export).await
-    }
-
-    /// Asks the node to stop.
-    pub(crate) fn stop(&self) {
-        self.send(Input::Stop);
-    }
+/// Who waits for an answer.
+struct Waiting {
+    asker: Asker,
+    /// When it was taken, if it may write.
+    proposed: Option<Instant>,
 }
 
 /// What a node's thread works with.
@@ -170,10 +128,11 @@ pub(crate) struct Node {
     peers: Peers,
     shared: Shared,
     inbox: Inbox,
-    receiver: Receiver<Input>,
-    clients: HashMap<Client, oneshot::Sender<Answer>>,
+    incoming: Incoming,
+    clients: HashMap<Client, Waiting>,
     last_client: Client,
     started: Instant,
+    observer: Observer,
     /// Steps' writes that are not in the log yet.
     actions: Vec<Actions>,
     /// Set when the replica says that it is time.
@@ -185,20 +144,22 @@ pub(crate) struct Surroundings {
     pub(crate) peers: Peers,
     pub(crate) shared: Shared,
     pub(crate) inbox: Inbox,
-    pub(crate) receiver: Receiver<Input>,
+    pub(crate) incoming: Incoming,
     /// When its clock began.
     pub(crate) started: Instant,
 }
 
 impl Node {
     pub(crate) fn new(replica: Replica, log: RaftLog, around: Surroundings) -> Self {
+        let metrics = Arc::clone(around.inbox.metrics());
         let mut node = Self {
+            observer: Observer::new(replica.core(), metrics),
             replica,
             log,
             peers: around.peers,
             shared: around.shared,
             inbox: around.inbox,
-            receiver: around.receiver,
+            incoming: around.incoming,
             clients: HashMap::new(),
             last_client: 0,
             started: around.started,
@@ -228,11 +189,7 @@ impl Node {
             let wait = self.replica.deadline().map_or(MAX_WAIT, |deadline| {
                 deadline.saturating_sub(now.time).min(MAX_WAIT)
             });
-            let first = match self.receiver.recv_timeout(wait) {
-                Ok(input) => Some(input),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Input::Stop),
-            };
+            let first = self.incoming.next(wait);
             if first.is_none() {
                 self.step(Event::Tick)?;
             }
@@ -246,24 +203,32 @@ impl Node {
         let mut writes = Vec::new();
         let mut next = first;
         for _ in 0..MAX_BATCH {
-            let Some(input) = next.take().or_else(|| self.receiver.try_recv().ok()) else {
+            let Some(input) = next.take().or_else(|| self.incoming.try_next()) else {
                 break;
             };
             match input {
-                Input::Write(request, answer) => writes.push((self.client(answer), request)),
+                Input::Write(request, answer) => {
+                    let client = self.client(answer, Some(Instant::now()));
+                    writes.push((client, request));
+                }
                 Input::Order(order, answer) => {
-                    let client = self.client(answer);
+                    let client = self.client(answer, None);
                     self.step(Event::Order(client, order))?;
                 }
                 Input::Read(request, answer) => {
-                    let client = self.client(answer);
+                    let client = self.client(answer, None);
                     self.step(Event::Read(client, request))?;
+                }
+                Input::StaleRead(request, answer) => {
+                    let replies = self.replica.read_stale(&request)?;
+                    answer.tell(Answer::Replies(replies));
                 }
                 Input::Peer(from, message) => self.step(Event::Peer(from, message))?,
                 Input::Snapshot(envelope, staged) => {
                     self.step(Event::Snapshot(envelope, staged))?;
                 }
                 Input::SnapshotSent(to, delivered) => {
+                    self.observer.snapshot_sent(delivered);
                     self.step(Event::SnapshotSent { to, delivered })?;
                 }
                 Input::Flushed(engine, index, synced) => self.flushed(&engine, index, synced)?,
@@ -281,9 +246,10 @@ impl Node {
         Ok(())
     }
 
-    fn client(&mut self, answer: oneshot::Sender<Answer>) -> Client {
+    fn client(&mut self, asker: Asker, proposed: Option<Instant>) -> Client {
         self.last_client += 1;
-        self.clients.insert(self.last_client, answer);
+        let waiting = Waiting { asker, proposed };
+        self.clients.insert(self.last_client, waiting);
         self.last_client
     }
 
@@ -301,21 +267,35 @@ impl Node {
     fn step(&mut self, event: Event) -> Result<(), NodeError> {
         let now = self.now();
         let mut actions = self.replica.step(now, event)?;
+        let mut turned_away = Vec::new();
         for (to, message) in actions.messages.drain(..) {
-            self.send(to, message);
+            turned_away.extend(self.send(to, message).map(|why| (to, why)));
         }
         for (client, answer) in actions.answers.drain(..) {
             if let Some(waiting) = self.clients.remove(&client) {
-                // Who asked may be gone.
-                let _ = waiting.send(answer);
+                if let (Some(proposed), Answer::Replies(_)) = (waiting.proposed, &answer) {
+                    self.inbox.metrics().commit.observe(proposed.elapsed());
+                }
+                waiting.asker.tell(answer);
             }
         }
         if let Some(registry) = actions.registry.take() {
             self.peers.learn(&registry);
             self.shared.learn(&registry);
         }
+        self.observer.look(self.replica.core());
+        if let Some(snapshot) = actions
+            .write
+            .as_ref()
+            .and_then(|write| write.snapshot.as_ref())
+        {
+            self.observer.installed(snapshot);
+        }
         self.stop = self.stop.or(actions.stop);
         self.actions.push(actions);
+        for (to, refusal) in turned_away {
+            self.step(Event::Peer(to, refusal))?;
+        }
         Ok(())
     }
 
@@ -333,8 +313,14 @@ impl Node {
             }
             let last = writes.last().map(|(_, write)| write.number);
             if let Some(number) = last {
+                let metrics = self.inbox.metrics();
                 self.log.append(&writes)?;
+                metrics.log_appends.add(1);
+                let entries = writes.iter().map(|(_, write)| write.entries.len() as u64);
+                metrics.log_entries.add(entries.sum());
+                let began = Instant::now();
                 self.log.sync()?;
+                metrics.log_sync.observe(began.elapsed());
                 self.step(Event::Persisted(number))?;
             }
             if let Some((last, configuration)) = purge {
@@ -345,15 +331,17 @@ impl Node {
         Ok(())
     }
 
-    fn send(&self, to: NodeId, message: PeerMessage) {
+    /// Sends a message; what a peer would say to it, if it cannot even be sent.
+    fn send(&self, to: NodeId, message: PeerMessage) -> Option<PeerMessage> {
         if let PeerMessage::Raft(envelope) = &message
             && let Message::InstallSnapshot { snapshot, .. } = &envelope.message
         {
             let data = self.replica.snapshot(snapshot.id).cloned();
             self.peers
                 .send_snapshot(to, message, data, self.inbox.clone());
+            None
         } else {
-            self.peers.send(to, message);
+            self.peers.send(to, message)
         }
     }
 
@@ -404,8 +392,15 @@ impl Node {
             };
             (peer.node, (peer.matched, silent))
         });
+        let leader_silent = match self.replica.is_leader() {
+            true => Duration::ZERO,
+            false => now.saturating_sub(core.heard_from_leader()),
+        };
         Report {
             status: self.status(),
+            first: core.compacted().index + 1,
+            log: self.log.stats(),
+            leader_silent,
             configuration: core.configuration().1.clone(),
             progress: progress.collect(),
         }

@@ -1,7 +1,8 @@
 //! The RESP service: any node answers any client.
 //!
 //! Requests that a client pipelines are taken together as far as possible: writes that follow each other are one entry of the log, reads that follow each
-//! other one question to the leader. A read waits for the writes before it, so a client sees its own writes, in order.
+//! other one question to the leader. A read waits for the writes before it, so a client sees its own writes, in order. After READONLY the
+//! reads of a connection are answered from what this node has applied, without a question.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{Limits, Reply, RequestParser};
 
-use crate::node::{Inbox, Status};
+use crate::node::{Inbox, Kind, Status};
 
 /// The version of Redis whose commands these are; clients choose what to send by it.
 const REDIS_VERSION: &str = "7.0.0";
@@ -47,8 +48,9 @@ pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()>
             host: NodeHost::default(),
             inbox: inbox.clone(),
         };
+        let connected = Arc::clone(connection.inbox.metrics()).connected();
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (place, connected);
             if let Err(error) = connection.run().await {
                 tracing::debug!(%error, "a client's connection ended");
             }
@@ -79,7 +81,7 @@ struct Connection {
 struct Group {
     commands: Vec<Vec<Bytes>>,
     bytes: usize,
-    writes: bool,
+    kind: Kind,
 }
 
 impl Connection {
@@ -128,10 +130,11 @@ impl Connection {
                     writes,
                     is_transaction: false,
                 } => {
-                    if group.is_full() || group.writes != writes {
+                    let kind = self.kind(writes);
+                    if group.is_full() || group.kind != kind {
                         self.send(&mut group).await;
                     }
-                    group.writes = writes;
+                    group.kind = kind;
                     group.add(commands);
                 }
                 Route::Data {
@@ -140,7 +143,7 @@ impl Connection {
                     is_transaction: true,
                 } => {
                     self.send(&mut group).await;
-                    let answer = self.inbox.ask(commands, writes).await;
+                    let answer = self.inbox.ask(commands, self.kind(writes)).await;
                     let reply = match answer {
                         Answer::Replies(replies) => Reply::Array(replies),
                         other => refusal(&other),
@@ -159,16 +162,23 @@ impl Connection {
         }
     }
 
+    /// What requests are that come now.
+    fn kind(&self, writes: bool) -> Kind {
+        match (writes, self.session.reads_stale()) {
+            (true, _) => Kind::Write,
+            (false, false) => Kind::Read,
+            (false, true) => Kind::StaleRead,
+        }
+    }
+
     /// Sends a group, if there is one, and encodes its replies.
     async fn send(&mut self, group: &mut Group) {
-        let Group {
-            commands, writes, ..
-        } = std::mem::take(group);
+        let Group { commands, kind, .. } = std::mem::take(group);
         let count = commands.len();
         if count == 0 {
             return;
         }
-        match self.inbox.ask(commands, writes).await {
+        match self.inbox.ask(commands, kind).await {
             Answer::Replies(replies) => replies.iter().for_each(|reply| self.reply(reply)),
             other => {
                 let refusal = refusal(&other);
@@ -198,9 +208,9 @@ impl Group {
 /// What a client is told when its request has no reply.
 fn refusal(answer: &Answer) -> Reply {
     match answer {
-        Answer::Refused(Refused::Busy) => {
-            Reply::error("BUSY too much waits to be replicated; nothing was done, try again later")
-        }
+        Answer::Refused(Refused::Busy) => Reply::error(
+            "BUSY this node or the leader has too much to do; nothing was done, try again later",
+        ),
         Answer::Refused(why) => Reply::error(format!("ERR {why}; nothing was done")),
         Answer::NoLeader => Reply::error(
             "CLUSTERDOWN no leader was found in time; nothing was done, try again later",
@@ -260,5 +270,47 @@ impl Host for NodeHost {
 
     fn version(&self) -> &'static str {
         REDIS_VERSION
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::inbox::{Bounds, Limit};
+    use crate::node::Input;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_finds_no_room_is_told_to_try_again_later_and_nothing_is_done() {
+        let clients = Limit {
+            count: 1,
+            bytes: 1 << 20,
+        };
+        let bounds = Bounds {
+            clients,
+            ..Bounds::default()
+        };
+        let (inbox, incoming) = Inbox::new(bounds);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, inbox));
+        let mut first = TcpStream::connect(addr).await.unwrap();
+        first.write_all(b"SET first x\r\n").await.unwrap();
+        // The node's part, which does not answer yet.
+        let next = || incoming.next(Duration::from_secs(10));
+        let Some(Input::Write(request, asker)) = tokio::task::block_in_place(next) else {
+            panic!("the first client's request comes");
+        };
+        assert_eq!(request[0][1], "first");
+        let mut second = TcpStream::connect(addr).await.unwrap();
+        second.write_all(b"SET second x\r\n").await.unwrap();
+        let mut told = [0; 5];
+        second.read_exact(&mut told).await.unwrap();
+        assert_eq!(&told, b"-BUSY");
+        assert!(incoming.try_next().is_none());
+        asker.tell(Answer::Replies(vec![Reply::OK]));
+        first.read_exact(&mut told).await.unwrap();
+        assert_eq!(&told, b"+OK\r\n");
     }
 }

@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,13 +23,14 @@ use tokio_stream::wrappers::TcpListenerStream;
 use crate::admin::AdminService;
 use crate::client::AdminError;
 use crate::identity::Identity;
-use crate::node::{GROUP, Inbox, Input, Node, NodeError, Surroundings};
+use crate::node::{Bounds, GROUP, Inbox, Incoming, Node, NodeError, Surroundings};
 use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
 use crate::states::{StateError, States};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, View};
+use crate::watch;
 
 /// How a node is run.
 #[derive(Debug, Clone)]
@@ -55,6 +55,10 @@ pub struct Config {
     pub segment_bytes: u64,
     /// A node of a cluster that this one is to join, unless it belongs to one already.
     pub join: Option<String>,
+    /// For metrics and health, if they are wanted.
+    pub metrics_addr: Option<SocketAddr>,
+    /// Metrics ask for no password; beyond this machine they are shown only if this is set.
+    pub metrics_for_anybody: bool,
     /// Holds the cluster's token. Without it founders make one, and later it is found in the data directory.
     pub token_file: Option<PathBuf>,
 }
@@ -67,6 +71,11 @@ pub enum RunError {
         "{0} is beyond this machine; nodes have no authentication yet and listen on loopback only"
     )]
     NotLoopback(SocketAddr),
+    /// Metrics have no authentication, so showing them to other machines is to be chosen.
+    #[error(
+        "--metrics-addr {0} is beyond this machine, and metrics ask for no password: use a loopback address, or add --metrics-for-anybody if whoever reaches it may see them"
+    )]
+    MetricsNotLoopback(SocketAddr),
     /// An address cannot be listened on.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
@@ -175,23 +184,31 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let mut stop = pin!(stop);
     let listener = listen(config.addr).await?;
     let peer_listener = listen(config.peer_addr).await?;
+    let metrics_listener = match config.metrics_addr {
+        Some(addr) => Some(watch::listen(addr, config.metrics_for_anybody).await?),
+        None => None,
+    };
     RealFs.create_dir_all(&config.data_dir)?;
     let _lock = RealFs.lock_dir(&config.data_dir)?;
     let identity = Identity::claim(&config)?;
     let given = config.token_file.as_deref().map(Token::read).transpose()?;
     let shared = view(&config, &identity, given.as_ref());
-    let (inbox, receiver) = Inbox::new();
+    let (inbox, incoming) = Inbox::new(Bounds::default());
     // Aborted with this future.
     let mut services = JoinSet::new();
     let states = Arc::new(OnceLock::new());
     let peer = Service::new(shared.clone(), inbox.clone(), &states);
     services.spawn(serve_peers(peer_listener, peer));
+    if let Some(listener) = metrics_listener {
+        let watched = watch::serve(listener, inbox.clone(), config.election_timeout);
+        services.spawn(async { watched.await.map_err(|error| error.to_string()) });
+    }
     tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
     let identity = tokio::select! {
         () = &mut stop => return Ok(()),
         settled = settle(&config, identity, given, &shared) => settled?,
     };
-    let node = start(&config, &identity, shared, inbox.clone(), receiver, &states)?;
+    let node = start(&config, &identity, shared, inbox.clone(), incoming, &states)?;
     let thread = node
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
@@ -243,7 +260,7 @@ fn start(
     identity: &Identity,
     shared: Shared,
     inbox: Inbox,
-    receiver: Receiver<Input>,
+    incoming: Incoming,
     found: &OnceLock<States>,
 ) -> Result<Node, RunError> {
     let started = Instant::now();
@@ -264,7 +281,7 @@ fn start(
         peers: peers.map_err(RunError::PeerAddress)?,
         shared,
         inbox,
-        receiver,
+        incoming,
         started,
     };
     Ok(Node::new(replica, log, around))

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use prost::Message as _;
 use proto::peer as pb;
 use proto::peer::peer_client::PeerClient;
 use proto::peer::peer_server::{Peer, PeerServer};
-use raft::{Message, NodeId};
+use raft::{Message, NodeId, Refused};
 use replica::{PeerMessage, Registry, Snapshot};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -19,13 +20,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::inbox::{Limit, Place, Room};
 use crate::node::{Inbox, Input};
 use crate::states::States;
 use crate::view::Shared;
 use crate::{convert, founding, snapshots};
 
-/// Messages that wait for a peer at most.
-const QUEUE: usize = 4096;
+/// Messages that wait for a peer at most, forwarded requests among them.
+const QUEUE: usize = 4096 + FORWARDS.count;
+/// Requests of clients that wait to be forwarded to a peer at most: however many these are, the rest of the queue is Raft's.
+const FORWARDS: Limit = Limit {
+    count: replica::WINDOW as usize,
+    bytes: 64 << 20,
+};
 /// Messages handed to a stream that is not sending fast enough.
 const STREAM_QUEUE: usize = 64;
 /// The largest message taken: an entry is no larger than the largest request.
@@ -56,9 +63,13 @@ pub(crate) struct Peers {
     given: BTreeSet<NodeId>,
 }
 
+/// A message, and the room that a forwarded request takes until it goes to the stream.
+type Queued = (pb::Message, Option<Place>);
+
 struct Link {
     address: String,
-    queue: mpsc::Sender<pb::Message>,
+    queue: mpsc::Sender<Queued>,
+    forwards: Room,
     channel: Channel,
 }
 
@@ -98,6 +109,7 @@ impl Peers {
         let link = Link {
             address: address.to_owned(),
             queue,
+            forwards: Room::new(FORWARDS),
             channel,
         };
         self.links.insert(peer, link);
@@ -122,14 +134,24 @@ impl Peers {
         }
     }
 
-    /// Sends a message if the peer's queue has room, as the network may lose it anyway.
-    pub(crate) fn send(&self, to: NodeId, message: PeerMessage) {
-        if let Some(link) = self.links.get(&to) {
-            let message = convert::encode(&self.cluster, self.id, to, message);
-            if link.queue.try_send(message).is_err() {
-                tracing::debug!(to, "a message was dropped: the peer does not keep up");
-            }
+    /// Sends a message if the peer's queue has room, as the network may lose it anyway. Of a client's request that has none this is known for certain,
+    /// and the client can be told: it gets the answer of a peer that is busy.
+    pub(crate) fn send(&self, to: NodeId, message: PeerMessage) -> Option<PeerMessage> {
+        let link = self.links.get(&to)?;
+        let busy = busy(&message);
+        let message = convert::encode(&self.cluster, self.id, to, message);
+        let place = match &busy {
+            None => None,
+            Some(_) => match link.forwards.try_enter(message.encoded_len()) {
+                Some(place) => Some(place),
+                None => return busy,
+            },
+        };
+        if link.queue.try_send((message, place)).is_err() {
+            tracing::debug!(to, "a message was dropped: the peer does not keep up");
+            return busy;
         }
+        None
     }
 
     /// Sends a snapshot, and tells `inbox` what became of it.
@@ -158,6 +180,22 @@ impl Peers {
     }
 }
 
+/// The refusal of a forwarded request by a peer that has too much to do.
+fn busy(message: &PeerMessage) -> Option<PeerMessage> {
+    let PeerMessage::Forward {
+        origin, attempt, ..
+    } = message
+    else {
+        return None;
+    };
+    Some(PeerMessage::NotProposed {
+        boot: origin.boot,
+        sequence: origin.sequence,
+        attempt: *attempt,
+        why: Refused::Busy,
+    })
+}
+
 fn client(channel: Channel) -> PeerClient<Channel> {
     PeerClient::new(channel)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -165,13 +203,13 @@ fn client(channel: Channel) -> PeerClient<Channel> {
 }
 
 /// Sends what comes, over one stream after another, until the queue is closed.
-async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<pb::Message>, inbox: Inbox) {
+async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<Queued>, inbox: Inbox) {
     while let Some(first) = queue.recv().await {
         let (stream, receiver) = mpsc::channel(STREAM_QUEUE);
         let mut client = client(channel.clone());
         let forward = async {
             let mut next = Some(first);
-            while let Some(message) = next {
+            while let Some((message, _place)) = next {
                 if stream.send(message).await.is_err() {
                     break;
                 }
@@ -260,9 +298,13 @@ impl Service {
     fn hand_over(&self, input: Input) -> Result<(), Status> {
         match self.inbox.send(input) {
             true => Ok(()),
-            false => Err(Status::unavailable("this node has stopped")),
+            false => Err(stopped()),
         }
     }
+}
+
+fn stopped() -> Status {
+    Status::unavailable("this node has stopped")
 }
 
 #[tonic::async_trait]
@@ -280,8 +322,11 @@ impl Peer for Service {
     ) -> Result<Response<pb::End>, Status> {
         let mut stream = request.into_inner();
         while let Some(message) = stream.message().await? {
+            let bytes = message.encoded_len();
             let (from, message) = self.accept(message)?;
-            self.hand_over(Input::Peer(from, message))?;
+            if !self.inbox.peer(from, message, bytes).await {
+                return Err(stopped());
+            }
         }
         Ok(Response::new(pb::End {}))
     }
@@ -321,7 +366,9 @@ impl Peer for Service {
 
 #[cfg(test)]
 mod tests {
-    use replica::Member;
+    use replica::{Member, Origin};
+
+    use crate::node::Bounds;
 
     use super::*;
 
@@ -340,7 +387,7 @@ mod tests {
     async fn links_follow_the_registry_except_where_an_operator_gave_the_address() {
         let given = [(2, "127.0.0.1:2".to_owned())].into();
         let places = [(3, "127.0.0.1:3".to_owned())].into();
-        let (inbox, _) = Inbox::new();
+        let (inbox, _) = Inbox::new(Bounds::default());
         let mut peers = Peers::connect("", 1, inbox, &places, &given).unwrap();
         peers.learn(&registry(&[
             (1, "127.0.0.1:71"),
@@ -355,5 +402,45 @@ mod tests {
             .collect();
         let expected = [(2, "127.0.0.1:2"), (3, "127.0.0.1:73"), (4, "127.0.0.1:74")];
         assert_eq!(links, expected);
+    }
+
+    fn forward(attempt: u64, bytes: usize) -> PeerMessage {
+        PeerMessage::Forward {
+            term: 1,
+            origin: Origin {
+                node: 1,
+                boot: 1,
+                sequence: attempt,
+                oldest: 1,
+            },
+            attempt,
+            request: vec![vec![vec![b'x'; bytes].into()]],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_cannot_be_forwarded_is_refused_for_certain_and_raft_has_room_left() {
+        let given = [(2, "127.0.0.1:2".to_owned())].into();
+        let (inbox, _incoming) = Inbox::new(Bounds::default());
+        let mut peers = Peers::connect("", 1, inbox, &BTreeMap::new(), &given).unwrap();
+        // Nothing is sent meanwhile: the test does not yield.
+        let room = |count, bytes| Room::new(Limit { count, bytes });
+        let refusal = |attempt| {
+            Some(PeerMessage::NotProposed {
+                boot: 1,
+                sequence: attempt,
+                attempt,
+                why: Refused::Busy,
+            })
+        };
+        peers.links.get_mut(&2).unwrap().forwards = room(1, 1 << 20);
+        assert_eq!(peers.send(2, forward(1, 10)), None);
+        assert_eq!(peers.send(2, forward(2, 10)), refusal(2));
+        assert_eq!(peers.send(2, PeerMessage::Removed), None);
+        peers.links.get_mut(&2).unwrap().forwards = room(10, 1000);
+        assert_eq!(peers.send(2, forward(3, 600)), None);
+        assert_eq!(peers.send(2, forward(4, 600)), refusal(4));
+        assert_eq!(peers.send(2, PeerMessage::Removed), None);
+        assert_eq!(peers.send(3, forward(5, 1)), None, "lost, as a peer's is");
     }
 }

@@ -354,6 +354,12 @@ impl Core {
         self.leader
     }
 
+    /// When it last heard from a leader, or when it started.
+    #[must_use]
+    pub fn heard_from_leader(&self) -> Time {
+        self.heard_from_leader
+    }
+
     /// What it knows to be committed.
     #[must_use]
     pub fn committed(&self) -> Index {
@@ -364,6 +370,11 @@ impl Core {
     #[must_use]
     pub fn applied(&self) -> Index {
         self.applied
+    }
+
+    /// What is committed and not handed out to be applied, as it is not durable here.
+    pub fn unapplied(&self) -> impl Iterator<Item = &Entry> {
+        self.log.range(self.applied + 1, self.committed)
     }
 
     /// Its log is durable up to here.

@@ -167,6 +167,10 @@ pub struct Settings {
     pub expiry_interval: Duration,
     /// After how many entries replicas compare hashes.
     pub check_entries: u64,
+    /// Requests are refused while more than so many entries are committed and not applied here.
+    pub max_unapplied_entries: u64,
+    /// And while these take more bytes than that.
+    pub max_unapplied_bytes: usize,
 }
 
 impl Settings {
@@ -184,6 +188,8 @@ impl Settings {
             pin_bytes: 256 << 20,
             expiry_interval: Duration::from_millis(100),
             check_entries: 10_000,
+            max_unapplied_entries: 16_384,
+            max_unapplied_bytes: 64 << 20,
         }
     }
 }

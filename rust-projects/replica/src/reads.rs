@@ -5,9 +5,10 @@
 //! ```
 //!
 //! A read that comes while a question is out waits for the next one: the answer to a question asked before it began
-//! would not do.
+//! would not do. [`Replica::read_stale`] is for those who do not want to wait.
 
 use raft::{Index, Input, ReadState, Time};
+use wire::Reply;
 
 use crate::event::{Answer, Client};
 use crate::machine::MachineError;
@@ -95,6 +96,16 @@ impl Replica {
             request,
             given_up: self.now.time + self.settings.give_up,
         });
+    }
+
+    /// Answers a request that only reads from what is applied here, at once and whoever leads: as of some moment in the past, and nobody can say
+    /// how long ago that is. Later calls do not see less, and a client of this server sees its own writes once they are answered. What has
+    /// expired is gone by the time of the state, which stands still while nothing is applied.
+    ///
+    /// # Errors
+    /// [`MachineError`]: this server must stop.
+    pub fn read_stale(&self, request: &Request) -> Result<Vec<Reply>, MachineError> {
+        self.machine.read(request)
     }
 
     pub(crate) fn question_answered(&mut self, read: ReadState) {

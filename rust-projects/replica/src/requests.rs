@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft::{Input, NodeId, Refused, Term, Time};
+use raft::{Entry, Input, NodeId, Refused, Term, Time};
 
 use crate::event::{Answer, Client, PeerMessage};
 use crate::machine::MachineError;
@@ -89,9 +89,10 @@ impl Replica {
         requests: Vec<(Client, Request)>,
     ) -> Result<(), MachineError> {
         let mut taken = Vec::new();
+        let is_behind = self.is_behind();
         for (client, request) in requests {
             let next = self.requests.last_sequence + 1;
-            if next >= self.requests.oldest(next) + WINDOW {
+            if is_behind || next >= self.requests.oldest(next) + WINDOW {
                 self.actions
                     .answers
                     .push((client, Answer::Refused(Refused::Busy)));
@@ -110,6 +111,13 @@ impl Replica {
             taken.push(next);
         }
         self.give(&taken)
+    }
+
+    /// Whether more than allowed is committed and not applied here. What comes in would have to wait for it, and the log cannot be compacted meanwhile.
+    fn is_behind(&self) -> bool {
+        let entries = self.core.committed().saturating_sub(self.core.applied());
+        let bytes = || self.core.unapplied().map(Entry::size).sum::<usize>();
+        entries > self.settings.max_unapplied_entries || bytes() > self.settings.max_unapplied_bytes
     }
 
     /// Gives requests to the leader, if there is one.
@@ -212,7 +220,7 @@ impl Replica {
         let outside_window = origin.sequence >= origin.oldest.saturating_add(WINDOW);
         let proposed = if !self.is_leader() || term != self.core.hard_state().term {
             Err(Refused::NotLeader(self.core.leader()))
-        } else if outside_window {
+        } else if outside_window || self.is_behind() {
             Err(Refused::Busy)
         } else {
             self.propose_records(vec![Body::Request(origin, request)])?

@@ -17,6 +17,8 @@ const NO_PASSWORD_CONFIGURED: &str = "ERR AUTH <password> called without any pas
 const HELLO_NEEDS_AUTH: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
      HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
      version at the same time";
+/// READONLY and READWRITE where there is no replica to choose: see [`Session::route`].
+const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 const DEFAULT_USER: &[u8] = b"default";
 /// A name longer than this is refused; Redis sets no limit.
 const MAX_NAME_BYTES: usize = 1024;
@@ -37,6 +39,7 @@ impl Session {
             "HELLO" => self.hello(args, env.host),
             "INFO" => info(args, env.host),
             "MULTI" => self.multi(),
+            "READONLY" | "READWRITE" => Reply::error(NO_CLUSTER),
             "RESET" => self.reset(env),
             "SELECT" => select(&args[1]),
             "UNWATCH" => self.unwatch(env),

@@ -92,6 +92,7 @@ pub struct Session {
     name: Bytes,
     transaction: Option<Transaction>,
     watches: Watches,
+    reads_stale: bool,
 }
 
 impl Session {
@@ -104,6 +105,7 @@ impl Session {
             name: Bytes::new(),
             transaction: None,
             watches: Watches::default(),
+            reads_stale: false,
         }
     }
 
@@ -120,6 +122,12 @@ impl Session {
     /// Whether the client gave a password that was accepted.
     pub fn is_authenticated(&self) -> bool {
         self.is_authenticated
+    }
+
+    /// Whether the client is content with what a replica of the data holds, however old (READONLY). Only [`Session::route`] lets it choose so;
+    /// look after it.
+    pub fn reads_stale(&self) -> bool {
+        self.reads_stale
     }
 
     /// Decides one request, its name first. Effects are appended to `env.batch` and noted in `env.watches`.

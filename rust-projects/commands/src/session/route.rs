@@ -47,7 +47,7 @@ impl Reader for NoData {
 
 impl Session {
     /// Decides a request about the connection, and hands back one about the data. WATCH is refused: who decides elsewhere does not know what
-    /// changed since. A transaction is queued here, and handed back whole by EXEC.
+    /// changed since. A transaction is queued here, and handed back whole by EXEC. READONLY and READWRITE are remembered, see [`Session::reads_stale`].
     pub fn route(&mut self, args: &[Bytes], host: &dyn Host) -> Route {
         let mut watches = WatchTable::new();
         let command = match Command::parse(args) {
@@ -76,6 +76,10 @@ impl Session {
                     None => unreachable!("looked at above"),
                 };
                 Route::Decided(Decision::Reply(reply))
+            }
+            name @ ("READONLY" | "READWRITE") => {
+                self.reads_stale = name == "READONLY";
+                Route::Decided(Decision::Reply(Reply::OK))
             }
             _ if command.flow() == Flow::Connection => self.route_connection(&command, host),
             _ => Route::Data {

@@ -23,6 +23,7 @@ Examples:
   kvs-node run --id 1 --data-dir /var/lib/node-1 --peer 2=127.0.0.1:2380 --peer 3=127.0.0.1:2381
   kvs-node run --id 4 --data-dir /var/lib/node-4 --addr 127.0.0.1:4003 --peer-addr 127.0.0.1:2382 \\
     --join 127.0.0.1:2379 --token-file /var/lib/node-1/TOKEN
+  kvs-node run --id 1 --data-dir /var/lib/node-1 --metrics-addr 127.0.0.1:9400    then: curl 127.0.0.1:9400/metrics
 
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong command line, 3 disk or data failed, 4 not a member of the cluster, or no longer.";
 
@@ -46,7 +47,7 @@ enum Verb {
     /// A new cluster begins once all its founders run, each with --peer for every other. A node joins a cluster that exists with --join,
     /// and votes once `kvs-admin cluster promote` was run. Started again, a node needs only --id, --cluster, --data-dir and its addresses.
     #[command(after_help = RUN_HELP)]
-    Run(RunArguments),
+    Run(Box<RunArguments>),
 }
 
 #[derive(Args)]
@@ -63,6 +64,9 @@ struct DevArguments {
     /// Port of the first node for its peers; the others follow
     #[arg(long, default_value_t = 2379)]
     peer_port: u16,
+    /// Port of the first node for metrics and health, as in 9400; the others follow; without it there are none
+    #[arg(long)]
+    metrics_port: Option<u16>,
 }
 
 #[derive(Args)]
@@ -100,6 +104,12 @@ struct RunArguments {
         requires = "token_file"
     )]
     join: Option<String>,
+    /// Address for metrics and health over HTTP: /metrics for Prometheus, /healthz, /livez; without it there are none
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics_addr: Option<SocketAddr>,
+    /// Let --metrics-addr be beyond this machine, though whoever reaches it sees the metrics without a password
+    #[arg(long, requires = "metrics_addr")]
+    metrics_for_anybody: bool,
     /// Holds the cluster's token in its first line; founders make one unless they are given it
     #[arg(long)]
     token_file: Option<PathBuf>,
@@ -132,7 +142,7 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         match verb {
             Verb::Dev(arguments) => dev(arguments).await,
-            Verb::Run(arguments) => run(arguments).await,
+            Verb::Run(arguments) => run(*arguments).await,
         }
     })
 }
@@ -153,6 +163,7 @@ async fn dev(arguments: DevArguments) -> ExitCode {
         data_dir: arguments.data_dir,
         port: arguments.port,
         peer_port: arguments.peer_port,
+        metrics_port: arguments.metrics_port,
     };
     match dev.run(stop()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -182,6 +193,8 @@ async fn run(arguments: RunArguments) -> ExitCode {
         election_timeout: Duration::from_millis(arguments.election_timeout_ms),
         segment_bytes: arguments.segment_mib << 20,
         join: arguments.join,
+        metrics_addr: arguments.metrics_addr,
+        metrics_for_anybody: arguments.metrics_for_anybody,
         token_file: arguments.token_file,
     };
     match kvstore_raft::run(config, stop()).await {
@@ -195,7 +208,10 @@ async fn run(arguments: RunArguments) -> ExitCode {
 
 fn code(error: &RunError) -> u8 {
     match error {
-        RunError::NotLoopback(_) | RunError::Token(_) | RunError::TokenNeeded => 2,
+        RunError::NotLoopback(_)
+        | RunError::MetricsNotLoopback(_)
+        | RunError::Token(_)
+        | RunError::TokenNeeded => 2,
         RunError::Node(NodeError::Log(_) | NodeError::Machine(_) | NodeError::Engine(_))
         | RunError::Damaged { .. }
         | RunError::Nobodys(_)
