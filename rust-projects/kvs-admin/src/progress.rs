@@ -22,14 +22,23 @@ impl Line {
     }
 
     pub(crate) fn show(&mut self, done: u64, total: u64) {
+        let percent = done.saturating_mul(100) / total.max(1);
+        self.print(|| format!("{percent:3} % of {} MiB", total >> 20));
+    }
+
+    /// Of something whose end is not known.
+    pub(crate) fn show_bytes(&mut self, done: u64) {
+        self.print(|| format!("{} MiB", done >> 20));
+    }
+
+    fn print(&mut self, text: impl FnOnce() -> String) {
         let Some(shown) = &mut self.shown else { return };
         if shown.elapsed() < PATIENCE {
             return;
         }
         *shown = Instant::now();
         self.is_visible = true;
-        let percent = done.saturating_mul(100) / total.max(1);
-        eprint!("\r{} {percent:3} % of {} MiB", self.verb, total >> 20);
+        eprint!("\r{} {}", self.verb, text());
         // A terminal that cannot be written to shows no progress.
         let _ = std::io::stderr().flush();
     }

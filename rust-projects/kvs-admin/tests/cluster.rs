@@ -228,6 +228,38 @@ fn a_backup_becomes_a_new_cluster_with_all_that_was_acknowledged() {
 }
 
 #[test]
+fn a_backup_that_is_cut_or_damaged_is_not_restored() {
+    let place = Place::new(1);
+    let node = place.start(1, 1);
+    assert_eq!(place.ask(1, &["SET", "kept", "yes"]), Reply::OK);
+    let file = place.path("monday.backup");
+    assert_code(&place.cluster(1, &["backup", &file]), 0);
+    place.stop(node);
+    let whole = std::fs::read(&file).unwrap();
+    let text = whole.iter().position(|&byte| byte == b'\n').unwrap();
+    let new = place.path("new");
+    let restore = ["restore", &file, "--id", "1", "--data-dir", &new];
+    let cuts = [0, text, text + 1, text + 20, whole.len() - 1];
+    let cut = cuts.map(|cut| whole[..cut].to_vec());
+    let flips = [text + 2, text + 20, whole.len() - 40, whole.len() - 1];
+    let flipped = flips.map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    });
+    for bytes in cut.into_iter().chain(flipped) {
+        std::fs::write(&file, bytes).unwrap();
+        let output = run(&restore);
+        assert_code(&output, 1);
+        assert!(stderr(&output).contains("not a backup"), "{output:?}");
+        assert!(!Path::new(&new).exists());
+    }
+    // What failed is not in the way.
+    std::fs::write(&file, whole).unwrap();
+    assert_code(&run(&restore), 0);
+}
+
+#[test]
 fn one_node_goes_on_alone_when_it_is_told_so_and_the_others_are_strangers_to_it() {
     let place = Place::new(3);
     let nodes: Vec<_> = (1..=3).map(|id| place.start(id, 3)).collect();

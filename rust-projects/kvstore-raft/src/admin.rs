@@ -2,24 +2,23 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use proto::admin as pb;
 use proto::admin::admin_server::{Admin, AdminServer};
 use raft::{NodeId, Refused};
-use replica::{Answer, Member, Order, Registry};
+use replica::{Answer, Member, Order, Registry, Snapshot};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::convert::{format, number, read_number};
 use crate::node::{Inbox, Kind, Report};
+use crate::snapshots::pieces;
 use crate::view::Shared;
 
 /// The metadata in which the token comes.
 pub(crate) const TOKEN: &str = "token";
 /// The metadata in which a node that does not lead names the leader's address.
 pub(crate) const LEADER: &str = "leader";
-const CHUNK_BYTES: usize = 1 << 20;
 /// A node that does not even say how it is after this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -223,26 +222,20 @@ impl Admin for AdminService {
             Answer::Replies(_) => {}
             other => return Err(self.refusal(&other)),
         }
-        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
         let snapshot = match self.inbox.export().await {
-            Some(snapshot) => snapshot.map_err(|error| internal(&error))?,
+            Some(snapshot) => snapshot.map_err(|error| Status::internal(error.to_string()))?,
             None => return Err(Status::unavailable("this node has stopped")),
         };
         let last = snapshot.meta.last;
-        let data = tokio::task::spawn_blocking(move || snapshot.encode()).await;
-        let data = data.map_err(|error| internal(&error))?;
-        let data = data.map_err(|error| internal(&error))?;
         let head = pb::BackupHead {
             name: self.shared.look().identity.name.clone(),
             cluster: number(self.shared.look().identity.cluster.unwrap_or(0)),
             term: last.term,
             index: last.index,
-            bytes: data.len() as u64,
-            crc32: crc32fast::hash(&data),
             format: replica::FORMAT.into(),
         };
         let (parts, receiver) = mpsc::channel(2);
-        tokio::spawn(feed(parts, head, data));
+        tokio::spawn(feed(parts, head, snapshot));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
@@ -251,15 +244,17 @@ impl Admin for AdminService {
 async fn feed(
     parts: mpsc::Sender<Result<pb::BackupPart, Status>>,
     head: pb::BackupHead,
-    mut rest: Bytes,
+    snapshot: Snapshot,
 ) {
     use pb::backup_part::Part;
-    let mut next = Part::Head(head);
-    loop {
-        let part = pb::BackupPart { part: Some(next) };
-        if parts.send(Ok(part)).await.is_err() || rest.is_empty() {
+    let part = |part| pb::BackupPart { part: Some(part) };
+    let mut pieces = pieces(snapshot);
+    let mut next = Some(Ok(part(Part::Head(head))));
+    while let Some(sending) = next {
+        if parts.send(sending).await.is_err() {
             return;
         }
-        next = Part::Data(rest.split_to(rest.len().min(CHUNK_BYTES)));
+        let piece = pieces.recv().await;
+        next = piece.map(|piece| piece.map(|data| part(Part::Data(data))));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # What it is
 //!
-//! [`run()`] makes a node: a thread that owns the replica and its log (`node`), gRPC streams between nodes (`transport`), and
+//! [`run()`] makes a node: a thread that owns the replica and its log (`node`), gRPC streams between nodes (`transport`, `snapshots`), the engines of the state (`states`), and
 //! a RESP service (`resp`), through which any node serves any Redis client. [`Dev`] starts a cluster on one machine. Which cluster a directory
 //! belongs to is settled before a node takes part (`settle`, `founding`, `identity`). [`Operator`] changes a cluster that runs (`admin`), [`restore`] and
 //! [`recover`] a directory that no node has open.
@@ -37,6 +37,8 @@ mod resp;
 mod run;
 mod secret;
 mod settle;
+mod snapshots;
+mod states;
 mod transport;
 mod view;
 mod watch;
@@ -46,6 +48,7 @@ pub use dev::Dev;
 pub use node::{NodeError, Status};
 pub use offline::{Forced, recover, restore, token_file};
 pub use proto::admin as messages;
-pub use replica::FORMAT;
+pub use replica::{FORMAT, MachineError, SnapshotCheck};
 pub use run::{Config, RunError, run};
 pub use secret::{Token, TokenError};
+pub use states::StateError;

@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use raft::{Configuration, Envelope, Index, LogId, Message, NodeId, Role, Term};
 use raft_log::RaftLog;
 use replica::{
     Actions, Answer, Client, Event, MachineError, Now, Order, PeerMessage, Replica, Request,
-    Snapshot, StateEngine, Stop,
+    Snapshot, Staged, StateEngine, Stop,
 };
 use tokio::sync::oneshot;
 
@@ -60,11 +59,11 @@ pub(crate) enum Input {
     /// A peer's message.
     Peer(NodeId, PeerMessage),
     /// A peer's snapshot, all of it.
-    Snapshot(Envelope, Bytes),
+    Snapshot(Envelope, Staged),
     /// What became of a snapshot sent.
     SnapshotSent(NodeId, bool),
-    /// The engine is synced with everything up to here, or failed.
-    Flushed(Result<Index, storage::Error>),
+    /// This engine is synced with everything up to here, or failed.
+    Flushed(Arc<dyn StateEngine>, Index, Result<(), storage::Error>),
     /// How is it going?
     Status(oneshot::Sender<Status>),
     /// How is it going, at length?
@@ -126,7 +125,6 @@ struct Waiting {
 pub(crate) struct Node {
     replica: Replica,
     log: RaftLog,
-    engine: Arc<dyn StateEngine>,
     peers: Peers,
     shared: Shared,
     inbox: Inbox,
@@ -152,18 +150,12 @@ pub(crate) struct Surroundings {
 }
 
 impl Node {
-    pub(crate) fn new(
-        replica: Replica,
-        log: RaftLog,
-        engine: Arc<dyn StateEngine>,
-        around: Surroundings,
-    ) -> Self {
+    pub(crate) fn new(replica: Replica, log: RaftLog, around: Surroundings) -> Self {
         let metrics = Arc::clone(around.inbox.metrics());
         let mut node = Self {
             observer: Observer::new(replica.core(), metrics),
             replica,
             log,
-            engine,
             peers: around.peers,
             shared: around.shared,
             inbox: around.inbox,
@@ -232,12 +224,14 @@ impl Node {
                     answer.tell(Answer::Replies(replies));
                 }
                 Input::Peer(from, message) => self.step(Event::Peer(from, message))?,
-                Input::Snapshot(envelope, data) => self.step(Event::Snapshot(envelope, data))?,
+                Input::Snapshot(envelope, staged) => {
+                    self.step(Event::Snapshot(envelope, staged))?;
+                }
                 Input::SnapshotSent(to, delivered) => {
                     self.observer.snapshot_sent(delivered);
                     self.step(Event::SnapshotSent { to, delivered })?;
                 }
-                Input::Flushed(flushed) => self.step(Event::Flushed(flushed?))?,
+                Input::Flushed(engine, index, synced) => self.flushed(&engine, index, synced)?,
                 // Of the next three: who asked may be gone.
                 Input::Status(answer) => drop(answer.send(self.status())),
                 Input::Report(answer) => drop(answer.send(self.report())),
@@ -353,8 +347,25 @@ impl Node {
 
     /// Syncs the engine beside this thread.
     fn flush(&self, index: Index) {
-        let (engine, inbox) = (Arc::clone(&self.engine), self.inbox.clone());
-        std::thread::spawn(move || inbox.send(Input::Flushed(engine.sync().map(|_| index))));
+        let engine = Arc::clone(self.replica.machine().engine());
+        let inbox = self.inbox.clone();
+        std::thread::spawn(move || {
+            let synced = engine.sync().map(drop);
+            inbox.send(Input::Flushed(engine, index, synced))
+        });
+    }
+
+    fn flushed(
+        &mut self,
+        engine: &Arc<dyn StateEngine>,
+        index: Index,
+        synced: Result<(), storage::Error>,
+    ) -> Result<(), NodeError> {
+        // What became of an engine that a snapshot has replaced is of no interest: the snapshot, which is durable, covers it.
+        if Arc::ptr_eq(engine, self.replica.machine().engine()) {
+            synced?;
+        }
+        self.step(Event::Flushed(index))
     }
 
     fn status(&self) -> Status {
@@ -397,7 +408,7 @@ impl Node {
 
     /// Leaves everything on disk as it should be. Clients that wait are told that the outcome is unknown, by the end of their channel.
     fn close(self) -> Result<(), NodeError> {
-        self.engine.sync()?;
+        self.replica.machine().engine().sync()?;
         self.log.close()?;
         Ok(())
     }

@@ -1,14 +1,13 @@
 //! What is done to a data directory while no node runs on it: a new cluster from a backup, and going on without a majority.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use raft::{Configuration, Entry, HardState, Index, LogId, NodeId, Payload, Write};
 use raft_log::RaftLog;
-use replica::Settings;
+use replica::{Restore, Settings};
 use storage::file::{FileSystem, RealFs};
 
 use crate::identity::Identity;
@@ -19,13 +18,20 @@ use crate::settle::keep_token;
 
 /// Size of the files that are begun here; the node's own may be others.
 const SEGMENT_BYTES: u64 = 1 << 20;
+/// Bytes of a backup read at once.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Makes `dir`, which must not exist or be empty, the data directory of node `node`, the only founder of a new cluster `name` that begins with the
-/// state `data` of a backup. It gets its name once it is complete.
+/// state that `backup` holds, behind its first line. It gets its name once it is complete.
 ///
 /// # Errors
-/// [`RunError::NotEmpty`]; `data` is of another version; the engine's and the log's.
-pub fn restore(dir: &Path, node: NodeId, name: &str, data: Bytes) -> Result<LogId, RunError> {
+/// [`RunError::NotEmpty`]; `backup` cannot be read, is not complete or of another version; the engine's and the log's.
+pub fn restore(
+    dir: &Path,
+    node: NodeId,
+    name: &str,
+    backup: &mut dyn Read,
+) -> Result<LogId, RunError> {
     let write_error = |path: &Path| {
         let path = path.to_owned();
         move |source| RunError::Write { path, source }
@@ -37,9 +43,33 @@ pub fn restore(dir: &Path, node: NodeId, name: &str, data: Bytes) -> Result<LogI
             return Err(RunError::NotEmpty(path.clone()));
         }
     }
-    RealFs.create_dir_all(&partial)?;
-    let engine = run::open_engine(&partial, SEGMENT_BYTES)?;
-    let base = replica::restore(&*engine, data, node)?;
+    let last = fill(&partial, node, name, backup).inspect_err(|_| {
+        // Only what this call made. The error that is there says more.
+        let _ = fs::remove_dir_all(&partial);
+    })?;
+    // An empty directory is replaced.
+    fs::rename(&partial, &dir).map_err(write_error(&dir))?;
+    RealFs.sync_dir(dir.parent().unwrap_or(Path::new("/")))?;
+    Ok(last)
+}
+
+fn fill(
+    partial: &Path,
+    node: NodeId,
+    name: &str,
+    backup: &mut dyn Read,
+) -> Result<LogId, RunError> {
+    RealFs.create_dir_all(partial)?;
+    let engine = run::open_states(partial, SEGMENT_BYTES)?.engine();
+    let mut filling = Restore::new(&*engine);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match backup.read(&mut piece).map_err(RunError::Backup)? {
+            0 => break,
+            len => filling.take(&piece[..len])?,
+        }
+    }
+    let base = filling.finish(node)?;
     drop(engine);
     let last = base.last;
     let write = Write {
@@ -54,17 +84,14 @@ pub fn restore(dir: &Path, node: NodeId, name: &str, data: Bytes) -> Result<LogI
         segment_bytes: SEGMENT_BYTES,
         ..raft_log::Options::default()
     };
-    let (mut log, _) = RaftLog::open(Arc::new(RealFs), &run::log_dir(&partial), options)?;
+    let (mut log, _) = RaftLog::open(Arc::new(RealFs), &run::log_dir(partial), options)?;
     log.append(&[(GROUP, write)])?;
     log.close()?;
     let mut identity = Identity::new(name, node)?;
     identity.founders = [(node, identity.incarnation)].into();
     identity.cluster = Some(identity.incarnation);
-    keep_token(&partial, &Token::of(identity.share))?;
-    identity.write(&partial)?;
-    // An empty directory is replaced.
-    fs::rename(&partial, &dir).map_err(write_error(&dir))?;
-    RealFs.sync_dir(dir.parent().unwrap_or(Path::new("/")))?;
+    keep_token(partial, &Token::of(identity.share))?;
+    identity.write(partial)?;
     Ok(last)
 }
 
@@ -97,7 +124,7 @@ pub fn recover(dir: &Path) -> Result<Forced, RunError> {
     let identity = identity.ok_or_else(|| RunError::NoNode(dir.to_owned()))?;
     let _lock = RealFs.lock_dir(dir)?;
     let node = identity.node;
-    let engine = run::open_engine(dir, SEGMENT_BYTES)?;
+    let engine = run::open_states(dir, SEGMENT_BYTES)?.engine();
     let settings = Settings::new(node);
     let (replica, mut log) =
         run::open(dir, &identity, settings, SEGMENT_BYTES, Arc::clone(&engine))?;

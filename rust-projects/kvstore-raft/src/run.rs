@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use raft::{Configuration, HardState, NodeId};
@@ -16,7 +16,6 @@ use replica::{
 };
 use storage::SyncPolicy;
 use storage::file::{FileSystem, RealFs};
-use storage::kvs::LogEngine;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -28,6 +27,7 @@ use crate::node::{Bounds, GROUP, Inbox, Incoming, Node, NodeError, Surroundings}
 use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
+use crate::states::{StateError, States};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, View};
 use crate::watch;
@@ -51,7 +51,7 @@ pub struct Config {
     /// A follower that hears nothing from a leader for this long, and up to as long again, begins an election; the same on all nodes.
     pub election_timeout: Duration,
     /// Size of the files of log and state, in bytes. The log is compacted when it holds as much that is applied and safe in the state,
-    /// and keeps a quarter of that for peers that are a little behind.
+    /// and keeps a quarter of that for peers that are a little behind; up to four times as much while a peer gets a snapshot.
     pub segment_bytes: u64,
     /// A node of a cluster that this one is to join, unless it belongs to one already.
     pub join: Option<String>,
@@ -136,6 +136,9 @@ pub enum RunError {
     /// There is something already.
     #[error("{} exists and is not empty: choose another directory, or move it away", .0.display())]
     NotEmpty(PathBuf),
+    /// A backup cannot be read.
+    #[error("cannot read the backup: {0}")]
+    Backup(io::Error),
     /// No node of a cluster has its data there.
     #[error("{} is not the data directory of a node that belongs to a cluster", .0.display())]
     NoNode(PathBuf),
@@ -150,6 +153,9 @@ pub enum RunError {
     /// A file or the engine failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// The state cannot be opened.
+    #[error(transparent)]
+    States(#[from] StateError),
     /// The log failed.
     #[error(transparent)]
     Log(#[from] raft_log::Error),
@@ -190,7 +196,9 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let (inbox, incoming) = Inbox::new(Bounds::default());
     // Aborted with this future.
     let mut services = JoinSet::new();
-    services.spawn(serve_peers(peer_listener, shared.clone(), inbox.clone()));
+    let states = Arc::new(OnceLock::new());
+    let peer = Service::new(shared.clone(), inbox.clone(), &states);
+    services.spawn(serve_peers(peer_listener, peer));
     if let Some(listener) = metrics_listener {
         let watched = watch::serve(listener, inbox.clone(), config.election_timeout);
         services.spawn(async { watched.await.map_err(|error| error.to_string()) });
@@ -200,7 +208,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         () = &mut stop => return Ok(()),
         settled = settle(&config, identity, given, &shared) => settled?,
     };
-    let node = start(&config, &identity, shared, inbox.clone(), incoming)?;
+    let node = start(&config, &identity, shared, inbox.clone(), incoming, &states)?;
     let thread = node
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
@@ -233,12 +241,11 @@ fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
     })
 }
 
-async fn serve_peers(listener: TcpListener, shared: Shared, inbox: Inbox) -> Result<(), String> {
-    let peer = Service {
-        shared: shared.clone(),
-        inbox: inbox.clone(),
+async fn serve_peers(listener: TcpListener, peer: Service) -> Result<(), String> {
+    let admin = AdminService {
+        shared: peer.shared.clone(),
+        inbox: peer.inbox.clone(),
     };
-    let admin = AdminService { shared, inbox };
     let served = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .add_service(peer.server())
@@ -254,12 +261,15 @@ fn start(
     shared: Shared,
     inbox: Inbox,
     incoming: Incoming,
+    found: &OnceLock<States>,
 ) -> Result<Node, RunError> {
     let started = Instant::now();
     let (dir, segment_bytes) = (&config.data_dir, config.segment_bytes);
-    let engine = open_engine(dir, segment_bytes)?;
+    let states = open_states(dir, segment_bytes)?;
     let settings = settings(config, identity);
-    let (replica, log) = open(dir, identity, settings, segment_bytes, Arc::clone(&engine))?;
+    let (replica, log) = open(dir, identity, settings, segment_bytes, states.engine())?;
+    // From now on snapshots can be received.
+    let _ = found.set(states);
     let peers = Peers::connect(
         &identity.cluster_text(),
         config.id,
@@ -274,7 +284,7 @@ fn start(
         incoming,
         started,
     };
-    Ok(Node::new(replica, log, engine, around))
+    Ok(Node::new(replica, log, around))
 }
 
 type Joined = Result<std::thread::Result<Result<Stop, NodeError>>, tokio::task::JoinError>;
@@ -297,18 +307,15 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
     bound.map_err(|source| RunError::Listen { addr, source })
 }
 
-/// The state machine's engine: never synced per write, since the log is.
-pub(crate) fn open_engine(
-    dir: &Path,
-    segment_bytes: u64,
-) -> Result<Arc<dyn StateEngine>, RunError> {
+/// The state machine's engines: never synced per write, since the log is.
+pub(crate) fn open_states(dir: &Path, segment_bytes: u64) -> Result<States, StateError> {
     let options = storage::kvs::Options {
         sync: SyncPolicy::Never,
         segment_bytes,
         reserve_bytes: segment_bytes,
         ..storage::kvs::Options::default()
     };
-    Ok(Arc::new(LogEngine::open(&dir.join("state"), options)?))
+    States::open(dir, options)
 }
 
 pub(crate) fn log_dir(dir: &Path) -> PathBuf {
@@ -361,6 +368,7 @@ fn settings(config: &Config, identity: &Identity) -> Settings {
         flush_bytes: segment_bytes / 2,
         compact_bytes: segment_bytes,
         keep_bytes: segment_bytes / 4,
+        pin_bytes: segment_bytes.saturating_mul(4),
         member: Some(member(config, identity)),
         ..defaults
     }

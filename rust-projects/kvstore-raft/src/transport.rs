@@ -1,18 +1,18 @@
 //! Messages between nodes over gRPC: one stream for each direction of each pair, reopened when it breaks.
 //!
 //! Raft expects messages to be lost, so nothing is kept for a peer that cannot be reached: what does not fit its queue is dropped, and
-//! what waited when a stream broke is too. A snapshot travels on a stream of its own, in chunks with checksums, and is handed over
+//! what waited when a stream broke is too. A snapshot travels on a stream of its own (`snapshots`), and is handed over
 //! whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use proto::peer as pb;
 use proto::peer::peer_client::PeerClient;
 use proto::peer::peer_server::{Peer, PeerServer};
-use raft::{NodeId, Refused};
+use raft::{Message, NodeId, Refused};
 use replica::{PeerMessage, Registry, Snapshot};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -22,8 +22,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::inbox::{Limit, Place, Room};
 use crate::node::{Inbox, Input};
+use crate::states::States;
 use crate::view::Shared;
-use crate::{convert, founding};
+use crate::{convert, founding, snapshots};
 
 /// Messages that wait for a peer at most, forwarded requests among them.
 const QUEUE: usize = 4096 + FORWARDS.count;
@@ -36,14 +37,9 @@ const FORWARDS: Limit = Limit {
 const STREAM_QUEUE: usize = 64;
 /// The largest message taken: an entry is no larger than the largest request.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
-const CHUNK_BYTES: usize = 1 << 20;
-/// The largest snapshot taken: it is installed as one batch.
-const MAX_SNAPSHOT_BYTES: usize = 1 << 30;
 /// Between two tries to reach a peer.
 const PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a snapshot may take.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The metadata of a refusal that says: the sender was removed from the cluster.
 const REMOVED: &str = "removed";
 
@@ -173,11 +169,12 @@ impl Peers {
         };
         let message = convert::encode(&self.cluster, self.id, to, message);
         self.runtime.spawn(async move {
-            let sent =
-                tokio::time::timeout(SNAPSHOT_TIMEOUT, stream_snapshot(client, message, data))
-                    .await;
-            let delivered = matches!(sent, Ok(Ok(())));
-            tracing::info!(to, delivered, "a snapshot was sent");
+            let sent = snapshots::send(client, message, data).await;
+            match &sent {
+                Ok(()) => tracing::info!(to, "a snapshot was sent"),
+                Err(status) => tracing::warn!(to, %status, "a snapshot was not delivered"),
+            }
+            let delivered = sent.is_ok();
             inbox.send(Input::SnapshotSent(to, delivered));
         });
     }
@@ -236,42 +233,26 @@ async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<Queued>, inbox
     }
 }
 
-async fn stream_snapshot(
-    mut client: PeerClient<Channel>,
-    message: pb::Message,
-    snapshot: Snapshot,
-) -> Result<(), Status> {
-    let data = tokio::task::spawn_blocking(move || snapshot.encode()).await;
-    let data = data.map_err(|error| Status::internal(error.to_string()))?;
-    let data = data.map_err(|error| Status::internal(error.to_string()))?;
-    let (chunks, receiver) = mpsc::channel(2);
-    let feed = async move {
-        let mut rest = data;
-        let mut message = Some(message);
-        loop {
-            let piece = rest.split_to(rest.len().min(CHUNK_BYTES));
-            let chunk = pb::Chunk {
-                message: message.take(),
-                check: crc32fast::hash(&piece),
-                last: rest.is_empty(),
-                data: piece,
-            };
-            if chunks.send(chunk).await.is_err() || rest.is_empty() {
-                return;
-            }
-        }
-    };
-    let (sent, ()) = tokio::join!(client.snapshot(ReceiverStream::new(receiver)), feed);
-    sent.map(|_| ())
-}
-
 /// The other end: takes messages of this cluster for this node.
 pub(crate) struct Service {
     pub(crate) shared: Shared,
     pub(crate) inbox: Inbox,
+    /// Where snapshots are received, once this node has opened it and until it ends: connections may outlive it.
+    states: Weak<OnceLock<States>>,
+    /// Held while one is received.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Service {
+    pub(crate) fn new(shared: Shared, inbox: Inbox, states: &Arc<OnceLock<States>>) -> Self {
+        Self {
+            shared,
+            inbox,
+            states: Arc::downgrade(states),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
     pub(crate) fn server(self) -> PeerServer<Self> {
         PeerServer::new(self)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -355,32 +336,30 @@ impl Peer for Service {
         request: Request<Streaming<pb::Chunk>>,
     ) -> Result<Response<pb::End>, Status> {
         let mut stream = request.into_inner();
-        let mut message = None;
-        let mut data = BytesMut::new();
-        let mut is_complete = false;
-        while let Some(chunk) = stream.message().await? {
-            if crc32fast::hash(&chunk.data) != chunk.check {
-                return Err(Status::data_loss("a chunk's checksum does not match"));
-            }
-            if data.len() + chunk.data.len() > MAX_SNAPSHOT_BYTES {
-                return Err(Status::resource_exhausted("the snapshot is too large"));
-            }
-            data.extend_from_slice(&chunk.data);
-            message = message.or(chunk.message);
-            is_complete = chunk.last;
-        }
-        if !is_complete {
-            return Err(Status::data_loss("the snapshot ended early"));
-        }
+        let first = stream.message().await?;
+        let first = first.ok_or_else(|| Status::data_loss("the snapshot is empty"))?;
+        let message = first.message;
         let message =
             message.ok_or_else(|| Status::invalid_argument("the snapshot has no message"))?;
-        let (_, PeerMessage::Raft(envelope)) = self.accept(message)? else {
+        let (from, PeerMessage::Raft(envelope)) = self.accept(message)? else {
             return Err(Status::invalid_argument(
                 "the snapshot's message is not the core's",
             ));
         };
-        let data: Bytes = data.freeze();
-        self.hand_over(Input::Snapshot(envelope, data))?;
+        let Message::InstallSnapshot { snapshot, .. } = &envelope.message else {
+            return Err(Status::invalid_argument(
+                "the snapshot's message announces none",
+            ));
+        };
+        let states = self.states.upgrade();
+        let states = states.and_then(|states| states.get().cloned());
+        let states =
+            states.ok_or_else(|| Status::unavailable("this node is starting or ending"))?;
+        // Two at once would need room for two.
+        let _turn = self.turn.lock().await;
+        tracing::info!(from, index = snapshot.last.index, "a snapshot comes");
+        let staged = snapshots::receive(states, snapshot.clone(), first.data, stream).await?;
+        self.hand_over(Input::Snapshot(envelope, staged))?;
         Ok(Response::new(pb::End {}))
     }
 }

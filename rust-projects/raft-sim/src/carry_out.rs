@@ -7,6 +7,7 @@ use crate::cluster::{Cluster, Occurrence, Planned, Stepped, position};
 use crate::counters::Sometimes;
 use crate::invariants::{Glimpse, Seen, Violation, broken};
 use crate::node::{CrashPoint, Stop, kind};
+use crate::transport::Transfer;
 
 /// How often a server may want to know the time while none passes.
 const MAX_TICKS: u32 = 20;
@@ -41,6 +42,8 @@ impl Cluster {
                 parcel,
                 old,
             } => self.deliver(from, to, parcel, old)?,
+            Planned::Stage(transfer) => self.stage(transfer)?,
+            Planned::Staged(transfer, staged) => self.staged(transfer, staged)?,
             Planned::SnapshotSent {
                 node,
                 boot,
@@ -70,11 +73,12 @@ impl Cluster {
             Planned::Flushed {
                 node,
                 boot,
+                engine,
                 position,
                 index,
             } => {
                 if self.is_start(node, boot) {
-                    let flushed = self.node(node).engine.make_durable(position);
+                    let flushed = engine.make_durable(position);
                     flushed.expect("an engine in memory takes again what it took before");
                     self.feed(node, Event::Flushed(index))?;
                 }
@@ -85,7 +89,9 @@ impl Cluster {
 
     /// When the server that this is for takes notice of anything again, if it does not now.
     fn paused(&self, planned: &Planned) -> Option<raft::Time> {
-        let (Planned::Tick(id)
+        let (Planned::Stage(Transfer { to: id, .. })
+        | Planned::Staged(Transfer { to: id, .. }, _)
+        | Planned::Tick(id)
         | Planned::Deliver { to: id, .. }
         | Planned::SnapshotSent { node: id, .. }
         | Planned::Client { node: id, .. }
@@ -97,7 +103,7 @@ impl Cluster {
     }
 
     /// Whether the server runs and was not started again since.
-    fn is_start(&self, id: NodeId, boot: u64) -> bool {
+    pub(crate) fn is_start(&self, id: NodeId, boot: u64) -> bool {
         let node = self.node(id);
         node.running.is_some() && node.boot == boot
     }
@@ -252,7 +258,9 @@ impl Cluster {
     /// Where to crash, if in this step.
     fn crash_point(&mut self, id: NodeId, actions: &Actions) -> Option<(CrashPoint, Stop)> {
         let has_work = actions.write.is_some() || !actions.messages.is_empty();
-        self.node_mut(id).crash_point.take_if(|_| has_work)
+        let among = |point| has_work && !matches!(point, CrashPoint::Staging(_));
+        let armed = &mut self.node_mut(id).crash_point;
+        armed.take_if(|(point, _)| among(*point))
     }
 
     /// Hands a write to the disk. False when the server had to stop over it.
@@ -263,6 +271,15 @@ impl Cluster {
             return false;
         }
         node.appended = write.number;
+        let first = write.entries.first().map(|entry| entry.id.index);
+        if let Some(snapshot) = &write.snapshot {
+            node.installed = Some(snapshot.last.index);
+        } else if let Some(installed) = node.installed
+            && first == Some(installed + 1)
+        {
+            node.installed = None;
+            self.counters.add(Sometimes::WentOnBehindSnapshot);
+        }
         self.begin_sync(id);
         true
     }
@@ -303,10 +320,13 @@ impl Cluster {
     fn flush(&mut self, id: NodeId, index: raft::Index) {
         let done = self.now + self.random.micros(500, 20_000);
         let node = self.node(id);
+        // Perhaps another is in use by then.
+        let engine = node.states.engine();
         let planned = Planned::Flushed {
             node: id,
             boot: node.boot,
-            position: storage::Durability::applied(&*node.engine),
+            position: storage::Durability::applied(&*engine),
+            engine,
             index,
         };
         self.queue.push(done, planned);

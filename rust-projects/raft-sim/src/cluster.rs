@@ -4,20 +4,23 @@
 //! clients want, by the methods below, between steps. Every step of a server is checked against the invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::{Configuration, Envelope, Index, LogId, NodeId, Time, WriteNumber};
-use replica::{Answer, Client, Event, PeerMessage, Request, Settings};
+use replica::{Answer, Client, Event, PeerMessage, Request, Settings, Staged};
 use storage::Seq;
 
 use crate::counters::Counters;
 use crate::disk::{LogDisk, MemoryDisk};
+use crate::engine::SimEngine;
 use crate::invariants::{Invariants, Violation};
 use crate::network::Network;
 use crate::node::Node;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::trace::Trace;
+use crate::transport::Transfer;
 
 /// What a step comes to.
 pub type Stepped<T = ()> = Result<T, Violation>;
@@ -77,6 +80,10 @@ pub(crate) enum Planned {
         parcel: Parcel,
         old: bool,
     },
+    /// The next chunk of a snapshot reaches who receives it.
+    Stage(Transfer),
+    /// All of a snapshot is staged, durably.
+    Staged(Transfer, Staged),
     SnapshotSent {
         node: NodeId,
         boot: u64,
@@ -100,6 +107,7 @@ pub(crate) enum Planned {
     Flushed {
         node: NodeId,
         boot: u64,
+        engine: Arc<SimEngine>,
         position: Seq,
         index: Index,
     },
@@ -109,8 +117,8 @@ pub(crate) enum Planned {
 #[derive(Clone, Debug)]
 pub(crate) enum Parcel {
     Message(PeerMessage),
-    /// With the sender's start, who wants to know whether it arrived.
-    Snapshot(Envelope, Bytes, u64),
+    /// Its chunks, with the sender's start, who wants to know whether it arrived.
+    Snapshot(Envelope, Arc<[Bytes]>, u64),
 }
 
 /// See the module's page.

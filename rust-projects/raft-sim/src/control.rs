@@ -1,7 +1,5 @@
 //! What is done to the servers of a [`Cluster`] and their links: starting, stopping, disturbing.
 
-use std::sync::Arc;
-
 use raft::{NodeId, Time};
 use replica::Replica;
 
@@ -24,7 +22,7 @@ impl Cluster {
             return Ok(());
         }
         node.boot += 1;
-        let (settings, engine) = (node.settings.clone(), Arc::clone(&node.engine));
+        let (settings, engine) = (node.settings.clone(), node.states.engine());
         let recovered = match node.disk.open() {
             Ok(recovered) => recovered,
             Err(failed) => {
@@ -86,10 +84,8 @@ impl Cluster {
         let node = &mut self.nodes[position(id)];
         node.running = None;
         let lost_writes = node.disk.crash(power_lost, &mut self.random);
-        let restarted = node.engine.restarted(power_lost, &mut self.random);
-        let (engine, lost_batches) =
-            restarted.expect("an engine in memory takes again what it took before");
-        node.engine = Arc::new(engine);
+        let crashed = node.states.crash(power_lost, &mut self.random);
+        let lost_batches = crashed.expect("an engine in memory takes again what it took before");
         (node.appended, node.synced, node.syncing) = (0, 0, false);
         (node.crash_point, node.tick_at) = (None, None);
         node.paused_until = now;

@@ -4,9 +4,12 @@
 //!   durable:  what a completed sync covers         since: the batches after it, in order
 //!   crash:    durable + the first n of since       n chosen by the seed: a log of batches loses a suffix, never a part
 //! ```
+//!
+//! A server that receives a snapshot has a second one meanwhile, which is gone after a crash. Which of the two is in use is on the disk as a whole or not
+//! at all; that the files of a real node's directory behave so has a test beside them.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use storage::{
@@ -14,7 +17,61 @@ use storage::{
     Reader, Result, Seq, Snapshots, SyncPolicy,
 };
 
+use replica::{Staging, StateEngine};
+
 use crate::random::Random;
+
+/// The engines of a server: the one that a restart finds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SimStates(Arc<Mutex<Arc<SimEngine>>>);
+
+impl SimStates {
+    /// The one in use.
+    pub(crate) fn engine(&self) -> Arc<SimEngine> {
+        Arc::clone(&self.live())
+    }
+
+    /// An empty one beside it.
+    pub(crate) fn stage(&self) -> Box<dyn Staging> {
+        let engine = Arc::new(SimEngine::default());
+        Box::new(Beside {
+            states: self.clone(),
+            shared: Arc::clone(&engine) as _,
+            engine,
+        })
+    }
+
+    /// The server stopped: what it finds when it starts again, and how many batches were lost.
+    ///
+    /// # Errors
+    /// As [`SimEngine::make_durable`].
+    pub(crate) fn crash(&self, power_lost: bool, random: &mut Random) -> Result<u64> {
+        let (engine, lost) = self.engine().restarted(power_lost, random)?;
+        *self.live() = Arc::new(engine);
+        Ok(lost)
+    }
+
+    fn live(&self) -> MutexGuard<'_, Arc<SimEngine>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Beside {
+    states: SimStates,
+    engine: Arc<SimEngine>,
+    shared: Arc<dyn StateEngine>,
+}
+
+impl Staging for Beside {
+    fn engine(&self) -> &Arc<dyn StateEngine> {
+        &self.shared
+    }
+
+    fn switch(self: Box<Self>) -> Result<Arc<dyn StateEngine>> {
+        *self.states.live() = self.engine;
+        Ok(self.shared)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Disk {

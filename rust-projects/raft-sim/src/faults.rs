@@ -187,6 +187,8 @@ impl Faults {
                     CrashPoint::AfterWrite,
                     CrashPoint::AmongMessages,
                     CrashPoint::BeforeAnswers,
+                    CrashPoint::Staging(false),
+                    CrashPoint::Staging(true),
                 ];
                 let point = self.random.pick(&points).unwrap_or(points[0]);
                 let how = self.how();

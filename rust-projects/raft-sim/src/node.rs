@@ -1,13 +1,11 @@
 //! One simulated server: its replica while it runs, and what outlives a crash.
 
-use std::sync::Arc;
-
-use raft::{Configuration, Time, WriteNumber};
+use raft::{Configuration, Index, Time, WriteNumber};
 use replica::{Event, Now, Replica, Settings};
 
 use crate::clock::Clock;
 use crate::disk::LogDisk;
-use crate::engine::SimEngine;
+use crate::engine::SimStates;
 use crate::invariants::Glimpse;
 
 /// How a server's disk behaves, in microseconds.
@@ -31,7 +29,7 @@ impl Default for DiskSpeed {
     }
 }
 
-/// Where in the actions of one step a server crashes.
+/// Where in the actions of one step, or in what leads to one, a server crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashPoint {
     /// Before any of them.
@@ -42,6 +40,9 @@ pub enum CrashPoint {
     AmongMessages,
     /// After all messages left, before anybody was answered.
     BeforeAnswers,
+    /// While a snapshot is received, if one is before anything else happens: after some of its chunks or, as `true`, when all of it is
+    /// durable and not in use yet.
+    Staging(bool),
 }
 
 /// How a server stops without having a say in it.
@@ -63,7 +64,7 @@ pub(crate) struct Running {
 pub(crate) struct Node {
     pub(crate) settings: Settings,
     pub(crate) running: Option<Running>,
-    pub(crate) engine: Arc<SimEngine>,
+    pub(crate) states: SimStates,
     pub(crate) disk: Box<dyn LogDisk>,
     pub(crate) clock: Clock,
     pub(crate) disk_speed: DiskSpeed,
@@ -78,6 +79,8 @@ pub(crate) struct Node {
     pub(crate) syncing: bool,
     pub(crate) appended: WriteNumber,
     pub(crate) synced: WriteNumber,
+    /// Where the last snapshot ends, until an entry follows it.
+    pub(crate) installed: Option<Index>,
     /// It crashes in its next step that writes or sends.
     pub(crate) crash_point: Option<(CrashPoint, Stop)>,
 }
@@ -87,7 +90,7 @@ impl Node {
         Self {
             settings,
             running: None,
-            engine: Arc::default(),
+            states: SimStates::default(),
             disk,
             clock: Clock::new(),
             disk_speed: DiskSpeed::default(),
@@ -98,6 +101,7 @@ impl Node {
             syncing: false,
             appended: 0,
             synced: 0,
+            installed: None,
             crash_point: None,
         }
     }
@@ -118,7 +122,7 @@ pub(crate) fn kind(event: &Event) -> u64 {
     match event {
         Event::Tick => 1,
         Event::Peer(from, _) => 2 | from << 8,
-        Event::Snapshot(envelope, data) => 3 | envelope.from << 8 | (data.len() as u64) << 16,
+        Event::Snapshot(envelope, staged) => 3 | envelope.from << 8 | staged.last().index << 16,
         Event::Write(requests) => 4 | (requests.len() as u64) << 8,
         Event::Read(client, _) => 5 | client << 8,
         Event::Persisted(number) => 6 | number << 8,

@@ -59,7 +59,7 @@ impl Cluster {
     /// # Errors
     /// The engine's.
     pub fn contents(&self, id: NodeId) -> storage::Result<Vec<(Bytes, Bytes)>> {
-        let engine = &self.node(id).engine;
+        let engine = self.node(id).states.engine();
         let all = storage::KeyRange::all();
         engine
             .latest()

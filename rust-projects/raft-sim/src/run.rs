@@ -355,6 +355,7 @@ fn settings(random: &mut Random) -> Settings {
     settings.compact_bytes = usize::try_from(random.between(100, 4000)).unwrap_or(100);
     let keep = if random.chance(500) { 0 } else { 1500 };
     settings.keep_bytes = usize::try_from(random.below(keep)).unwrap_or(0);
+    settings.pin_bytes = 2 * settings.compact_bytes;
     settings.check_entries = random.between(3, 40);
     let flow = &mut settings.raft.flow;
     flow.max_message_bytes = usize::try_from(random.between(1, 2000)).unwrap_or(1);

@@ -1,10 +1,35 @@
 //! Messages on their way. A snapshot travels with its data, and its sender learns whether it arrived.
 
-use raft::{Message, NodeId};
-use replica::{Event, PeerMessage};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::{Envelope, Message, NodeId};
+use replica::{Event, PeerMessage, Receiving, Staged};
 
 use crate::cluster::{Cluster, Parcel, Planned, Stepped};
 use crate::counters::Sometimes;
+use crate::invariants::Violation;
+use crate::node::CrashPoint;
+
+/// Bytes of pairs in a chunk: so few that a snapshot has several.
+const CHUNK_BYTES: usize = 500;
+
+/// A snapshot on its way in.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) to: NodeId,
+    /// Of the receiver.
+    start: u64,
+    envelope: Envelope,
+    chunks: Arc<[Bytes]>,
+    next: usize,
+    /// Of the sender.
+    boot: u64,
+    /// All of it has long been on its way: what becomes of the sender does not matter.
+    old: bool,
+    /// Until all is there.
+    receiving: Option<Receiving>,
+}
 
 impl Cluster {
     /// A server sends a message.
@@ -16,7 +41,10 @@ impl Cluster {
                     let data = self
                         .replica(from)
                         .and_then(|replica| replica.snapshot(snapshot.id));
-                    let data = data.and_then(|snapshot| snapshot.encode().ok());
+                    let data = data.and_then(|snapshot| {
+                        let chunks: Result<Arc<[_]>, _> = snapshot.chunks(CHUNK_BYTES).collect();
+                        chunks.ok()
+                    });
                     let boot = self.node(from).boot;
                     let Some(data) = data else {
                         self.report_snapshot(from, boot, to, false);
@@ -113,11 +141,85 @@ impl Cluster {
         }
         match parcel {
             Parcel::Message(message) => self.feed(to, Event::Peer(from, message)),
-            Parcel::Snapshot(envelope, data, boot) => {
-                self.feed(to, Event::Snapshot(envelope, data))?;
-                self.report_snapshot(from, boot, to, true);
-                Ok(())
+            Parcel::Snapshot(envelope, chunks, boot) => {
+                let Message::InstallSnapshot { snapshot, .. } = &envelope.message else {
+                    return Ok(());
+                };
+                let staging = self.node(to).states.stage();
+                let transfer = Transfer {
+                    receiving: Some(Receiving::new(staging, snapshot)),
+                    to,
+                    start: self.node(to).boot,
+                    envelope,
+                    chunks,
+                    next: 0,
+                    boot,
+                    old,
+                };
+                self.stage(transfer)
             }
+        }
+    }
+
+    /// A chunk arrives, and is written beside the state in use.
+    pub(crate) fn stage(&mut self, mut transfer: Transfer) -> Stepped {
+        let (from, to) = (transfer.envelope.from, transfer.to);
+        self.crash_in_staging(to, false);
+        if !self.is_start(to, transfer.start) {
+            self.counters.add(Sometimes::CrashWhileStaging);
+            self.report_snapshot(from, transfer.boot, to, false);
+            return Ok(());
+        }
+        let is_cut = self.network.is_blocked(from, to) || !self.is_start(from, transfer.boot);
+        if is_cut && !transfer.old {
+            self.counters.add(Sometimes::SnapshotBrokenOff);
+            self.report_snapshot(from, transfer.boot, to, false);
+            return Ok(());
+        }
+        let failed = |error: replica::MachineError| Violation {
+            invariant: "snapshot",
+            what: format!("server {to} cannot receive one from {from}: {error}"),
+        };
+        let Some(mut receiving) = transfer.receiving.take() else {
+            return Ok(());
+        };
+        let later = self.now + self.random.micros(100, 3000);
+        if let Some(chunk) = transfer.chunks.get(transfer.next) {
+            receiving.take(chunk).map_err(failed)?;
+            transfer.next += 1;
+            transfer.receiving = Some(receiving);
+            self.queue.push(later, Planned::Stage(transfer));
+        } else {
+            let staged = receiving.finish().map_err(failed)?;
+            self.queue.push(later, Planned::Staged(transfer, staged));
+        }
+        Ok(())
+    }
+
+    /// All of a snapshot is there: the server decides what becomes of it.
+    pub(crate) fn staged(&mut self, transfer: Transfer, staged: Staged) -> Stepped {
+        let (from, to) = (transfer.envelope.from, transfer.to);
+        self.crash_in_staging(to, true);
+        let arrived = self.is_start(to, transfer.start);
+        self.report_snapshot(from, transfer.boot, to, arrived);
+        if !arrived {
+            self.counters.add(Sometimes::CrashBeforeSwitch);
+            return Ok(());
+        }
+        let last = staged.last().index;
+        let is_behind = |replica: &replica::Replica| replica.core().committed() >= last;
+        let refused = self.replica(to).is_some_and(is_behind);
+        self.counters
+            .add_many(Sometimes::SnapshotRefused, u64::from(refused));
+        self.feed(to, Event::Snapshot(transfer.envelope, staged))
+    }
+
+    fn crash_in_staging(&mut self, id: NodeId, complete: bool) {
+        let armed = &mut self.node_mut(id).crash_point;
+        let here = CrashPoint::Staging(complete);
+        if let Some((_, how)) = armed.take_if(|(point, _)| *point == here) {
+            self.note(id, || format!("crash {here:?}"));
+            self.stop(id, how);
         }
     }
 }

@@ -62,12 +62,12 @@ impl Decoder {
     }
 }
 
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut impl BufMut, bytes: &[u8]) {
     put_len(out, bytes.len());
     out.put_slice(bytes);
 }
 
-pub(crate) fn put_len(out: &mut Vec<u8>, len: usize) {
+pub(crate) fn put_len(out: &mut impl BufMut, len: usize) {
     let len =
         u32::try_from(len).expect("requests are bounded far below 4 GiB before they get here");
     out.put_u32_le(len);

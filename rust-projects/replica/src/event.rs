@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use raft::{
     Configuration, Envelope, Index, LogId, NodeId, Refused, Term, Time, Write, WriteNumber,
 };
@@ -13,6 +12,7 @@ use wire::Reply;
 use crate::orders::{Declined, Order};
 use crate::record::{Origin, Request};
 use crate::registry::{Member, Registry};
+use crate::staging::Staged;
 use crate::stopping::Stop;
 
 /// What time it is.
@@ -28,14 +28,14 @@ pub struct Now {
 pub type Client = u64;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Event {
     /// Time went by. Due at [`crate::Replica::deadline`].
     Tick,
     /// A peer sent this.
     Peer(NodeId, PeerMessage),
-    /// A peer sent a snapshot; all of its data is here.
-    Snapshot(Envelope, Bytes),
+    /// A peer sent a snapshot; all of it is staged.
+    Snapshot(Envelope, Staged),
     /// Clients want these applied. Answered in [`Actions::answers`].
     Write(Vec<(Client, Request)>),
     /// A client wants to know something that was true between now and the answer.
@@ -134,7 +134,7 @@ pub struct Actions {
     pub messages: Vec<(NodeId, PeerMessage)>,
     /// Tell these clients.
     pub answers: Vec<(Client, Answer)>,
-    /// Sync the engine; answered with [`Event::Flushed`] and this index.
+    /// Sync the machine's engine; answered with [`Event::Flushed`] and this index.
     pub flush: Option<Index>,
     /// The log on disk no longer needs what is up to this entry, as of which these are the members.
     pub purge: Option<(LogId, Configuration)>,
@@ -161,6 +161,8 @@ pub struct Settings {
     pub compact_bytes: usize,
     /// Of those, so many are kept for peers that are a little behind.
     pub keep_bytes: usize,
+    /// The log behind a snapshot that is on its way to a peer is kept, until the peer goes on from there or this many bytes follow it.
+    pub pin_bytes: usize,
     /// How often the leader looks whether something has expired.
     pub expiry_interval: Duration,
     /// After how many entries replicas compare hashes.
@@ -183,6 +185,7 @@ impl Settings {
             flush_bytes: 32 << 20,
             compact_bytes: 64 << 20,
             keep_bytes: 16 << 20,
+            pin_bytes: 256 << 20,
             expiry_interval: Duration::from_millis(100),
             check_entries: 10_000,
             max_unapplied_entries: 16_384,

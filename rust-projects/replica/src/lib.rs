@@ -19,7 +19,7 @@
 //! # What it does not
 //!
 //! A client that lost its server does not know what became of its last request, and nobody recognises its retry: sessions are
-//! between servers. A snapshot is sent and installed in one piece, in memory.
+//! between servers.
 //!
 //! # How it works
 //!
@@ -34,7 +34,7 @@
 //! ```
 //!
 //! `machine` applies, `requests` and `reads` are the two paths above, `sessions` tells retries, `upkeep` expires, flushes, compacts
-//! and compares. `registry` knows who is where, and `announce` keeps that true; `orders` are an operator's, `stopping` leaves in good order.
+//! and compares. `snapshot` is the whole state for another server or a backup, `stream` its bytes, `staging` what receives it. `registry` knows who is where, and `announce` keeps that true; `orders` are an operator's, `stopping` leaves in good order.
 
 mod announce;
 mod codec;
@@ -48,7 +48,9 @@ mod replica;
 mod requests;
 mod sessions;
 mod snapshot;
+mod staging;
 mod stopping;
+mod stream;
 mod upkeep;
 
 pub use codec::Malformed;
@@ -59,5 +61,7 @@ pub use record::{Origin, Request, origin_of};
 pub use registry::{Member, Registry};
 pub use replica::{OpenError, Recovered, Replica};
 pub use sessions::WINDOW;
-pub use snapshot::{Snapshot, restore};
+pub use snapshot::{Restore, Snapshot};
+pub use staging::{Receiving, Staged, Staging};
 pub use stopping::Stop;
+pub use stream::{CHUNK_BYTES, Encoder, SnapshotCheck, StreamError};

@@ -22,7 +22,8 @@ use crate::codec::{Decoder, Malformed, put_len};
 use crate::record::{Body, Origin, Record, Request};
 use crate::registry::Registry;
 use crate::sessions::Sessions;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::Snapshot;
+use crate::stream::StreamError;
 
 /// An engine that can hold a state machine: decides ahead of the disk, and can be looked at as of a moment.
 pub trait StateEngine: Durability + Snapshots {}
@@ -58,6 +59,9 @@ pub enum MachineError {
         /// Why it cannot be.
         source: Malformed,
     },
+    /// What was to be installed is no complete snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] StreamError),
     /// This server's state differs from its leader's.
     #[error(
         "the state after entry {index} differs from the leader's; this server's data must be replaced by a copy"
@@ -97,10 +101,10 @@ pub(crate) struct Own {
 
 /// See the module's page.
 pub struct Machine {
-    engine: Arc<dyn StateEngine>,
-    own: Own,
+    pub(crate) engine: Arc<dyn StateEngine>,
+    pub(crate) own: Own,
     /// Who is where, as the engine holds it.
-    registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     /// SCAN's positions: known to this server alone, and no part of the state.
     cursors: ScanCursors,
 }
@@ -136,6 +140,12 @@ impl Machine {
             registry: Arc::new(registry),
             cursors: ScanCursors::new(1),
         })
+    }
+
+    /// What holds the state. Another one once a snapshot was installed.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn StateEngine> {
+        &self.engine
     }
 
     /// The last entry applied.
@@ -310,25 +320,6 @@ impl Machine {
     /// The engine's.
     pub fn export(&self) -> Result<Snapshot, MachineError> {
         self.snapshot(0)
-    }
-
-    /// Replaces everything by a snapshot, in one batch that is durable on return.
-    ///
-    /// # Errors
-    /// The engine's, and what another version wrote; nothing is replaced then.
-    pub(crate) fn install(&mut self, data: Bytes) -> Result<(), MachineError> {
-        let pairs = snapshot::decode(data)?;
-        let own = snapshot::own(&pairs)?;
-        let mut batch = Batch::new();
-        batch.delete_range(KeyRange::all());
-        for (key, value) in pairs {
-            batch.put(key, value);
-        }
-        self.engine.submit(&batch)?;
-        self.engine.sync()?;
-        self.own = own;
-        self.registry = Arc::new(Registry::load(self.engine.latest())?);
-        Ok(())
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use raft::{
-    Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, NodeId, Outgoing,
-    Outputs, Refused, SnapshotMeta, Term, Time,
+    Configuration, Core, Entry, Envelope, HardState, Index, Input, LogId, Message, NodeId,
+    Outgoing, Outputs, Refused, SnapshotMeta, Term, Time,
 };
 
 use crate::announce::Announcement;
@@ -16,7 +15,9 @@ use crate::reads::Reads;
 use crate::registry::Registry;
 use crate::requests::Requests;
 use crate::snapshot::Snapshot;
+use crate::staging::Staged;
 use crate::stopping::Stopping;
+use crate::stream::StreamError;
 use crate::upkeep::Upkeep;
 
 /// What the log on disk holds when a replica starts.
@@ -73,10 +74,10 @@ pub struct Replica {
     /// The registry that the driver knows.
     told_registry: Arc<Registry>,
     /// The snapshot that the core may send.
-    snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<Snapshot>,
     snapshots_taken: u64,
-    /// The data of the snapshot being received.
-    staged: Option<Bytes>,
+    /// The snapshot that the message at hand brought.
+    staged: Option<Staged>,
     /// Whose word counted after the last step.
     followed: Option<(Term, NodeId)>,
     pub(crate) actions: Actions,
@@ -154,7 +155,7 @@ impl Replica {
         match event {
             Event::Tick => self.drive(Input::Tick)?,
             Event::Peer(from, message) => self.peer(from, message)?,
-            Event::Snapshot(envelope, data) => self.receive_snapshot(envelope, data)?,
+            Event::Snapshot(envelope, staged) => self.receive_snapshot(envelope, staged)?,
             Event::Write(requests) if self.stopping.is_some() => {
                 self.turn_away(requests.into_iter().map(|(client, _)| client));
             }
@@ -169,6 +170,9 @@ impl Replica {
             }
             Event::Flushed(index) => self.flushed(index)?,
             Event::SnapshotSent { to, delivered } => {
+                if !delivered {
+                    self.upkeep.unpin(to);
+                }
                 self.drive(Input::SnapshotSent { to, delivered })?;
             }
             Event::Change {
@@ -188,6 +192,11 @@ impl Replica {
 
     fn peer(&mut self, from: NodeId, message: PeerMessage) -> Result<(), MachineError> {
         match message {
+            // The core would install what is not there.
+            PeerMessage::Raft(Envelope {
+                message: Message::InstallSnapshot { .. },
+                ..
+            }) => {}
             PeerMessage::Raft(envelope) => self.drive(Input::Message(envelope))?,
             PeerMessage::Forward {
                 term,
@@ -334,6 +343,9 @@ impl Replica {
     }
 
     fn send(&mut self, envelope: Envelope) {
+        if let Message::InstallSnapshot { snapshot, .. } = &envelope.message {
+            self.upkeep.pin(envelope.to, snapshot.last.index);
+        }
         self.actions
             .messages
             .push((envelope.to, PeerMessage::Raft(envelope)));
@@ -351,8 +363,9 @@ impl Replica {
         }
     }
 
-    fn receive_snapshot(&mut self, envelope: Envelope, data: Bytes) -> Result<(), MachineError> {
-        self.staged = Some(data);
+    /// The core decides whether it is installed. If not, it goes.
+    fn receive_snapshot(&mut self, envelope: Envelope, staged: Staged) -> Result<(), MachineError> {
+        self.staged = Some(staged);
         let driven = self.drive(Input::Message(envelope));
         self.staged = None;
         driven
@@ -360,8 +373,11 @@ impl Replica {
 
     /// The machine first, durably; then the log.
     fn install(&mut self, meta: &SnapshotMeta) -> Result<(), MachineError> {
-        let data = self.staged.take().unwrap_or_default();
-        self.machine.install(data)?;
+        let staged = self.staged.take();
+        let staged = staged.filter(|staged| staged.last() == meta.last);
+        self.machine.install(staged.ok_or(StreamError::Other)?)?;
+        // Of the former engine.
+        self.snapshot = None;
         self.upkeep.installed(meta.last.index);
         let (node, boot) = (self.core.id(), self.boot);
         let machine = &self.machine;

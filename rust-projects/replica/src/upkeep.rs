@@ -1,6 +1,8 @@
 //! What has to be done now and then: expiry, flushing the engine, compacting the log, comparing hashes.
 
-use raft::{Entry, Index, Input, LogId, Time};
+use std::collections::BTreeMap;
+
+use raft::{Entry, Index, Input, LogId, NodeId, Time};
 
 use crate::machine::MachineError;
 use crate::record::Body;
@@ -16,8 +18,10 @@ pub(crate) struct Upkeep {
     unflushed_bytes: usize,
     flushing: bool,
     flushed: Index,
-    /// Bytes of entries applied since the log was last compacted.
+    /// Bytes of the entries in the log that are applied.
     log_bytes: usize,
+    /// Behind which entries the log is kept, for whom: peers that a snapshot is on its way to, and that have yet to go on from there.
+    pins: BTreeMap<NodeId, Index>,
 }
 
 impl Upkeep {
@@ -31,6 +35,7 @@ impl Upkeep {
             // What is on disk is no later than what was found there.
             flushed: 0,
             log_bytes: 0,
+            pins: BTreeMap::new(),
         }
     }
 
@@ -45,9 +50,20 @@ impl Upkeep {
         self.log_bytes += bytes;
     }
 
-    /// What was proposed before may never be applied.
+    /// What was proposed before may never be applied, and who gets which entries is another's business.
     pub(crate) fn leader_changed(&mut self) {
         self.proposed = 0;
+        self.pins.clear();
+    }
+
+    /// A snapshot as of `last` leaves for a peer, which will need what follows it.
+    pub(crate) fn pin(&mut self, peer: NodeId, last: Index) {
+        self.pins.insert(peer, last);
+    }
+
+    /// The peer did not get its snapshot. One that got it goes on from the log, and is forgotten once it needs no more than others.
+    pub(crate) fn unpin(&mut self, peer: NodeId) {
+        self.pins.remove(&peer);
     }
 
     /// A snapshot was installed, durably.
@@ -103,22 +119,55 @@ impl Replica {
         };
         let configuration = self.core.configuration_at(last.index).clone();
         self.drive(Input::Compact(last.index))?;
-        self.upkeep.log_bytes = self.settings.keep_bytes;
+        self.upkeep.log_bytes = self.bytes_behind(0);
+        // As the core: entries behind it would be missing. Its view would keep the engine from tidying up.
+        self.snapshot
+            .take_if(|snapshot| snapshot.meta.last.index < last.index);
         self.actions.purge = Some((last, configuration));
         Ok(())
     }
 
-    /// The last entry that is flushed and not within the tail to be kept.
-    fn compaction_end(&self) -> Option<LogId> {
+    /// The last entry that is flushed, not within the tail to be kept, and needed by nobody whom a snapshot was sent to.
+    fn compaction_end(&mut self) -> Option<LogId> {
         let mut kept = 0;
         let from_end = self.core.entries().rev();
-        from_end
+        let behind_tail = from_end
             .filter(|entry| {
                 kept += entry.size();
                 kept > self.settings.keep_bytes
             })
-            .map(|entry| entry.id)
-            .find(|id| id.index <= self.upkeep.flushed.min(self.core.applied()))
+            .map(|entry| entry.id.index)
+            .find(|&index| index <= self.upkeep.flushed.min(self.core.applied()))?;
+        let end = self.pinned(behind_tail).unwrap_or(behind_tail);
+        let term = self.core.term_at(end)?;
+        (end > self.core.compacted().index).then(|| LogId::new(term, end))
+    }
+
+    /// The first of the pins before `end`, beyond which the log may not be compacted. Those that ask for too much are dropped, as are those of peers that
+    /// have what is to be compacted.
+    fn pinned(&mut self, end: Index) -> Option<Index> {
+        let mut pins = std::mem::take(&mut self.upkeep.pins);
+        let matched: BTreeMap<_, _> = self.core.matched().collect();
+        pins.retain(|peer, pin| {
+            let Some(matched) = matched.get(peer) else {
+                return false;
+            };
+            *pin = (*pin).max(*matched);
+            *pin < end && self.bytes_behind(*pin) <= self.settings.pin_bytes
+        });
+        self.upkeep.pins = pins;
+        self.upkeep.pins.values().min().copied()
+    }
+
+    /// Bytes of the applied entries in the log behind `index`.
+    fn bytes_behind(&self, index: Index) -> usize {
+        let applied = self.core.applied();
+        let entries = self.core.entries().rev();
+        entries
+            .skip_while(|entry| entry.id.index > applied)
+            .take_while(|entry| entry.id.index > index)
+            .map(Entry::size)
+            .sum()
     }
 }
 

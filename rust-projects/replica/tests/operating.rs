@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft::{Configuration, Message, NodeId};
 use replica::{
-    Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Recovered,
-    Replica, Settings, Stop,
+    Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Receiving,
+    Recovered, Replica, Restore, Settings, Staging, StateEngine, Stop,
 };
 use storage::{MemoryEngine, Reader};
 
@@ -25,7 +25,12 @@ struct Cluster {
     clients: Client,
     /// Brought so far.
     snapshots: usize,
+    /// Snapshots that arrive are kept here if this is set: they take a while.
+    slow: Option<Vec<(NodeId, NodeId, PeerMessage)>>,
 }
+
+/// Of the log, for a peer that a snapshot is on its way to.
+const PIN_BYTES: usize = 20_000;
 
 fn member(node: NodeId) -> Member {
     Member {
@@ -34,6 +39,19 @@ fn member(node: NodeId) -> Member {
         version: "1".to_owned(),
         format: FORMAT,
         incarnation: node.into(),
+    }
+}
+
+/// An engine beside another one, both in memory.
+struct Beside(Arc<dyn StateEngine>);
+
+impl Staging for Beside {
+    fn engine(&self) -> &Arc<dyn StateEngine> {
+        &self.0
+    }
+
+    fn switch(self: Box<Self>) -> storage::Result<Arc<dyn StateEngine>> {
+        Ok(self.0)
     }
 }
 
@@ -57,6 +75,7 @@ impl Cluster {
             cut_off: BTreeSet::new(),
             clients: 0,
             snapshots: 0,
+            slow: None,
         };
         let founders = Configuration::of_voters(1..=founders);
         there.for_each(|node| cluster.start(node, &founders));
@@ -68,7 +87,7 @@ impl Cluster {
         let mut settings = Settings::new(node);
         settings.member = Some(member(node));
         (settings.flush_bytes, settings.compact_bytes) = (1, 1000);
-        settings.keep_bytes = 100;
+        (settings.keep_bytes, settings.pin_bytes) = (100, PIN_BYTES);
         let log = Recovered {
             configuration: configuration.clone(),
             ..Recovered::default()
@@ -109,9 +128,17 @@ impl Cluster {
         let Message::InstallSnapshot { snapshot, .. } = &envelope.message else {
             return self.step(to, Event::Peer(from, PeerMessage::Raft(envelope)));
         };
+        if let Some(slow) = &mut self.slow {
+            return slow.push((from, to, PeerMessage::Raft(envelope)));
+        }
         let data = self.servers[&from].snapshot(snapshot.id);
-        let data = data.unwrap().encode().unwrap();
-        self.step(to, Event::Snapshot(envelope, data));
+        let mut receiving =
+            Receiving::new(Box::new(Beside(Arc::new(MemoryEngine::new()))), snapshot);
+        for chunk in data.unwrap().chunks(100) {
+            receiving.take(&chunk.unwrap()).unwrap();
+        }
+        let staged = receiving.finish().unwrap();
+        self.step(to, Event::Snapshot(envelope, staged));
         let delivered = true;
         self.step(from, Event::SnapshotSent { to, delivered });
         self.snapshots += 1;
@@ -231,6 +258,74 @@ fn a_server_that_joins_by_a_snapshot_knows_who_is_where_and_who_was_removed() {
     assert_eq!(registry(4), registry(1));
 }
 
+/// Three servers, of which the third was away for so long that it needs a snapshot, which is under way.
+fn third_needs_a_snapshot() -> Cluster {
+    let mut cluster = Cluster::new(3);
+    let done = cluster.order(Order::Transfer(Some(1)));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
+    cluster.cut_off.insert(3);
+    for _ in 0..20 {
+        cluster.set("again");
+    }
+    cluster.slow = Some(Vec::new());
+    cluster.cut_off.clear();
+    cluster.pass(500);
+    assert_eq!(cluster.slow.as_ref().map(Vec::len), Some(1), "it is needed");
+    cluster
+}
+
+fn log_bytes(cluster: &Cluster, node: NodeId) -> usize {
+    let entries = cluster.servers[&node].core().entries();
+    entries.map(raft::Entry::size).sum()
+}
+
+#[test]
+fn the_log_behind_a_snapshot_is_kept_while_it_is_under_way_and_its_receiver_goes_on_from_there() {
+    let mut cluster = third_needs_a_snapshot();
+    // Ten times as much as a log holds otherwise.
+    for _ in 0..100 {
+        cluster.set("again");
+    }
+    let arriving = cluster.slow.take().unwrap();
+    for (from, to, message) in arriving {
+        cluster.arrive(from, to, message);
+    }
+    cluster.pass(500);
+    assert_eq!(cluster.snapshots, 1);
+    let applied = |node| cluster.servers[&node].machine().applied();
+    assert_eq!(applied(3), applied(1));
+    // And then no longer.
+    for _ in 0..10 {
+        cluster.set("again");
+    }
+    assert!(log_bytes(&cluster, 1) <= 1500);
+    assert_eq!(cluster.snapshots, 1);
+}
+
+#[test]
+fn the_log_is_kept_no_longer_for_a_peer_that_did_not_get_its_snapshot() {
+    let mut cluster = third_needs_a_snapshot();
+    cluster.cut_off.insert(3);
+    let (to, delivered) = (3, false);
+    cluster.step(1, Event::SnapshotSent { to, delivered });
+    for _ in 0..20 {
+        cluster.set("again");
+    }
+    assert!(log_bytes(&cluster, 1) <= 1500);
+}
+
+#[test]
+fn a_log_that_is_kept_for_a_peer_has_a_bound() {
+    let mut cluster = third_needs_a_snapshot();
+    let mut most = 0;
+    for _ in 0..500 {
+        cluster.set("again");
+        most = most.max(log_bytes(&cluster, 1));
+    }
+    assert!(most > PIN_BYTES / 2 && most <= PIN_BYTES + 1500, "{most}");
+    assert!(log_bytes(&cluster, 1) <= 1500);
+}
+
 #[test]
 fn a_number_that_belongs_to_other_data_is_declined_also_if_its_server_was_never_heard_of() {
     let mut cluster = Cluster::new(3);
@@ -307,14 +402,13 @@ fn a_backup_is_the_state_of_a_new_cluster_with_one_founder() {
     let done = cluster.order(Order::Transfer(Some(1)));
     assert!(matches!(done, Answer::Done(_)), "{done:?}");
     cluster.set("kept");
-    let data = cluster.servers[&1]
-        .machine()
-        .export()
-        .unwrap()
-        .encode()
-        .unwrap();
+    let backup = cluster.servers[&1].machine().export().unwrap();
     let engine = Arc::new(MemoryEngine::new());
-    let base = replica::restore(&*engine, data, 1).unwrap();
+    let mut restore = Restore::new(&*engine);
+    for chunk in backup.chunks(100) {
+        restore.take(&chunk.unwrap()).unwrap();
+    }
+    let base = restore.finish(1).unwrap();
     let log = Recovered {
         compacted: base.last,
         configuration: base.configuration,

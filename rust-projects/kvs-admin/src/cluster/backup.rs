@@ -1,23 +1,28 @@
-//! Backups of a replicated store: one line of JSON that says what follows, and the state as nodes send it to each other.
+//! Backups of a replicated store: one line of JSON that says what follows, and the state as nodes send it to each other, which tells by itself whether
+//! it is whole.
 //!
 //! ```text
-//!   {"keyproof-backup":1,"name":"keyproof","cluster":"03d2...","term":4,"index":1200,"bytes":52011,"crc32":2812345678,"format":2}
-//!   52011 bytes
+//!   {"keyproof-backup":2,"name":"keyproof","cluster":"03d2...","term":4,"index":1200,"format":2}
+//!   snapshot, as in docs/format-snapshot.md
 //! ```
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use kvstore_raft::Operator;
 use kvstore_raft::messages as pb;
+use kvstore_raft::{MachineError, Operator, RunError, SnapshotCheck};
 use serde::{Deserialize, Serialize};
 use storage::file::{FileSystem, RealFs};
 
 use crate::cluster::report::Kept;
 use crate::failure::Failure;
 use crate::progress::Line;
+
+/// Of the file's first line and what follows it.
+const VERSION: u32 = 2;
+/// The first line is far shorter.
+const MAX_HEAD_BYTES: u64 = 4096;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -27,15 +32,13 @@ struct Head {
     cluster: String,
     term: u64,
     index: u64,
-    bytes: u64,
-    crc32: u32,
     format: u32,
 }
 
 impl From<&pb::BackupHead> for Head {
     fn from(head: &pb::BackupHead) -> Self {
         Self {
-            version: 1,
+            version: VERSION,
             name: head.name.clone(),
             cluster: head
                 .cluster
@@ -44,8 +47,6 @@ impl From<&pb::BackupHead> for Head {
                 .collect(),
             term: head.term,
             index: head.index,
-            bytes: head.bytes,
-            crc32: head.crc32,
             format: head.format,
         }
     }
@@ -58,8 +59,8 @@ pub(crate) async fn backup(operator: &Operator, file: &Path) -> Result<Kept, Fai
         return Err(Failure::Exists(file.to_owned()));
     }
     let written = write(operator, &partial).await;
-    let head = match written {
-        Ok(head) => head,
+    let (head, bytes) = match written {
+        Ok(written) => written,
         Err(failure) => {
             // Only what this call created.
             let _ = fs::remove_file(&partial);
@@ -71,13 +72,13 @@ pub(crate) async fn backup(operator: &Operator, file: &Path) -> Result<Kept, Fai
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     RealFs.sync_dir(parent.unwrap_or(Path::new(".")))?;
-    Ok(kept(file, &head, ""))
+    Ok(kept(file, bytes, &head, ""))
 }
 
-fn kept(to: &Path, head: &Head, then: &str) -> Kept {
+fn kept(to: &Path, bytes: u64, head: &Head, then: &str) -> Kept {
     Kept {
         to: to.display().to_string(),
-        bytes: head.bytes,
+        bytes,
         index: head.index,
         cluster: head.name.clone(),
         then: then.to_owned(),
@@ -90,14 +91,15 @@ fn partial_path(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-async fn write(operator: &Operator, partial: &Path) -> Result<Head, Failure> {
+/// With the bytes behind the first line.
+async fn write(operator: &Operator, partial: &Path) -> Result<(Head, u64), Failure> {
     use pb::backup_part::Part;
     let (head, mut stream) = operator.backup().await?;
     let head = Head::from(&head);
     let line = serde_json::to_string(&head).expect("numbers and text become JSON");
     let mut file = File::create(partial).map_err(Failure::io("create", partial))?;
     let mut progress = Line::new("backup:");
-    let (mut bytes, mut check) = (0, crc32fast::Hasher::new());
+    let (mut bytes, mut check) = (0, SnapshotCheck::default());
     let written = writeln!(file, "{line}");
     written.map_err(Failure::io("write", partial))?;
     loop {
@@ -108,20 +110,16 @@ async fn write(operator: &Operator, partial: &Path) -> Result<Head, Failure> {
             continue;
         };
         bytes += data.len() as u64;
-        check.update(&data);
+        let checked = check.take(&data);
+        checked.map_err(|error| Failure::BrokenOff(error.to_string()))?;
         let written = file.write_all(&data);
         written.map_err(Failure::io("write", partial))?;
-        progress.show(bytes, head.bytes);
+        progress.show_bytes(bytes);
     }
-    if (bytes, check.finalize()) != (head.bytes, head.crc32) {
-        let why = format!(
-            "{bytes} of {} bytes came, or others than were sent",
-            head.bytes
-        );
-        return Err(Failure::BrokenOff(why));
-    }
+    let whole = check.finish();
+    whole.map_err(|error| Failure::BrokenOff(error.to_string()))?;
     file.sync_all().map_err(Failure::io("sync", partial))?;
-    Ok(head)
+    Ok((head, bytes))
 }
 
 /// Makes a data directory of a backup.
@@ -131,67 +129,81 @@ pub(crate) fn restore(
     dir: &Path,
     name: Option<&str>,
 ) -> Result<Kept, Failure> {
-    let bytes = fs::read(file).map_err(Failure::io("read", file))?;
-    let (head, data) = parse(bytes.into()).map_err(|why| Failure::NoBackup {
+    let opened = File::open(file).map_err(Failure::io("read", file))?;
+    let all = opened.metadata().map_err(Failure::io("read", file))?.len();
+    let mut reader = BufReader::new(opened);
+    let line = first_line(&mut reader).map_err(Failure::io("read", file))?;
+    let no_backup = |why| Failure::NoBackup {
         file: file.to_owned(),
         why,
-    })?;
-    kvstore_raft::restore(dir, node, name.unwrap_or(&head.name), data)?;
+    };
+    let head = parse(&line).map_err(no_backup)?;
+    match kvstore_raft::restore(dir, node, name.unwrap_or(&head.name), &mut reader) {
+        Ok(_) => {}
+        Err(RunError::Machine(MachineError::Snapshot(error))) => {
+            return Err(no_backup(error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    }
     let then = format!(
         "; start it with `kvs-node run --id {node} --cluster {} --data-dir {}`",
         name.unwrap_or(&head.name),
         dir.display()
     );
-    Ok(kept(dir, &head, &then))
+    Ok(kept(dir, all - line.len() as u64, &head, &then))
 }
 
-fn parse(mut bytes: Bytes) -> Result<(Head, Bytes), String> {
-    let end = bytes.iter().position(|&byte| byte == b'\n');
-    let end = end.ok_or("it has no first line")?;
-    let line = bytes.split_to(end);
-    let head: Head = serde_json::from_slice(&line).map_err(|error| error.to_string())?;
-    let data = bytes.slice(1..);
-    if head.version != 1 || head.format != u32::from(kvstore_raft::FORMAT) {
+fn first_line(file: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    file.take(MAX_HEAD_BYTES).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+fn parse(line: &[u8]) -> Result<Head, String> {
+    if line.last() != Some(&b'\n') {
+        return Err("it has no first line".to_owned());
+    }
+    let head: Head = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if head.version != VERSION || head.format != u32::from(kvstore_raft::FORMAT) {
         return Err("another version of kvs-admin wrote it".to_owned());
     }
-    if data.len() as u64 != head.bytes {
-        return Err(format!("it has {} bytes of {}", data.len(), head.bytes));
-    }
-    if crc32fast::hash(&data) != head.crc32 {
-        return Err("its checksum does not match".to_owned());
-    }
-    Ok((head, data))
+    Ok(head)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn file() -> Vec<u8> {
-        let data = b"\x02state";
+    fn line() -> Vec<u8> {
         let head = pb::BackupHead {
-            bytes: data.len() as u64,
-            crc32: crc32fast::hash(data),
+            name: "keyproof".to_owned(),
             format: kvstore_raft::FORMAT.into(),
             ..pb::BackupHead::default()
         };
         let line = serde_json::to_string(&Head::from(&head)).unwrap();
-        [line.as_bytes(), b"\n", data].concat()
+        [line.as_bytes(), b"\n"].concat()
     }
 
     #[test]
-    fn a_backup_is_taken_whole_or_not_at_all() {
-        let file = file();
-        let (_, data) = parse(file.clone().into()).unwrap();
-        assert_eq!(&data[..], b"\x02state");
-        for cut in 0..file.len() {
-            assert!(parse(file[..cut].to_vec().into()).is_err(), "cut at {cut}");
+    fn the_first_line_is_taken_whole_or_not_at_all_and_nothing_behind_it() {
+        let line = line();
+        assert_eq!(parse(&line).unwrap().name, "keyproof");
+        for cut in 0..line.len() {
+            assert!(parse(&line[..cut]).is_err(), "cut at {cut}");
         }
-        let first = file.len() - data.len();
-        for position in first..file.len() {
-            let mut flipped = file.clone();
-            flipped[position] ^= 1;
-            assert!(parse(flipped.into()).is_err(), "flipped at {position}");
+        let mut file = &[&line[..], b"state\nstate"].concat()[..];
+        assert_eq!(first_line(&mut file).unwrap(), line);
+        assert_eq!(file, b"state\nstate");
+    }
+
+    #[test]
+    fn a_backup_of_another_version_is_refused() {
+        let text = String::from_utf8(line()).unwrap();
+        for (of_ours, of_others) in [("-backup\":2", "-backup\":1"), ("format\":2", "format\":9")] {
+            let other = text.replace(of_ours, of_others);
+            assert_ne!(other, text);
+            let refused = parse(other.as_bytes()).unwrap_err();
+            assert!(refused.contains("version"), "{refused}");
         }
     }
 }

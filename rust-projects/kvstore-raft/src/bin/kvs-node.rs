@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kvstore_raft::{AdminError, Config, Dev, NodeError, RunError};
+use kvstore_raft::{AdminError, Config, Dev, NodeError, RunError, StateError};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -217,6 +217,7 @@ fn code(error: &RunError) -> u8 {
         | RunError::Nobodys(_)
         | RunError::Identity(_)
         | RunError::Machine(_)
+        | RunError::States(StateError::NoName(_))
         | RunError::Open(_) => FATAL,
         RunError::Removed(_)
         | RunError::Refused(_)
