@@ -77,6 +77,7 @@ impl Place {
             peers,
             join: None,
             token_file: None,
+            access: kvstore_raft::Access::default(),
             election_timeout: Duration::from_millis(150),
             segment_bytes: 1 << 20,
         };

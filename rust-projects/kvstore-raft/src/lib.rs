@@ -14,7 +14,8 @@
 //!
 //! # What it does not
 //!
-//! There is no encryption yet, and clients need no password, so nodes listen on loopback only. Operators need a token. WATCH is refused.
+//! There is no encryption yet, so nodes speak to each other on loopback only, and clients of other machines need a password (`access`). Operators need a token.
+//! WATCH is refused.
 //!
 //! # How it works
 //!
@@ -24,6 +25,7 @@
 //!   peers <--> transport-'  (replica)  '--> engine: applied, unsynced
 //! ```
 
+mod access;
 mod admin;
 mod client;
 mod convert;
@@ -39,6 +41,7 @@ mod settle;
 mod transport;
 mod view;
 
+pub use access::{Access, AccessError};
 pub use client::{AdminError, Operator};
 pub use dev::Dev;
 pub use node::{NodeError, Status};

@@ -11,11 +11,13 @@ use bytes::{Bytes, BytesMut};
 use commands::{Decision, Host, Route, Session};
 use raft::Refused;
 use replica::Answer;
+use secrets::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{Limits, Reply, RequestParser};
 
+use crate::access::Guard;
 use crate::node::{Inbox, Status};
 
 /// The version of Redis whose commands these are; clients choose what to send by it.
@@ -32,7 +34,7 @@ const MAX_REQUEST_BYTES: usize = 16 << 20;
 ///
 /// # Errors
 /// The listener's.
-pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, inbox: Inbox, guard: Guard) -> io::Result<()> {
     let ids = Arc::new(AtomicU64::new(1));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -41,10 +43,14 @@ pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()>
         let connection = Connection {
             stream,
             session: Session::new(ids.fetch_add(1, Ordering::Relaxed)),
-            parser: RequestParser::new(limits()),
+            parser: RequestParser::new(guard.limits()),
+            is_trusted: guard.password.is_none(),
             input: BytesMut::new(),
             output: Vec::new(),
-            host: NodeHost::default(),
+            host: NodeHost {
+                password: guard.password.clone(),
+                status: None,
+            },
             inbox: inbox.clone(),
         };
         tokio::spawn(async move {
@@ -53,6 +59,16 @@ pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()>
                 tracing::debug!(%error, "a client's connection ended");
             }
         });
+    }
+}
+
+impl Guard {
+    /// Of a client that is new.
+    fn limits(&self) -> Limits {
+        match self.password {
+            None => limits(),
+            Some(_) => Limits::UNAUTHENTICATED,
+        }
     }
 }
 
@@ -68,6 +84,8 @@ struct Connection {
     stream: TcpStream,
     session: Session,
     parser: RequestParser,
+    /// The parser has the limits of those who need not or did authenticate.
+    is_trusted: bool,
     input: BytesMut,
     output: Vec<u8>,
     host: NodeHost,
@@ -151,6 +169,7 @@ impl Connection {
                     self.send(&mut group).await;
                     let is_last = matches!(decision, Decision::Close(_));
                     self.reply(&decision.into_reply());
+                    self.adjust_limits();
                     if is_last {
                         return false;
                     }
@@ -176,6 +195,14 @@ impl Connection {
                     self.reply(&refusal);
                 }
             }
+        }
+    }
+
+    /// Large requests are for those who have authenticated.
+    fn adjust_limits(&mut self) {
+        if !self.is_trusted && self.session.is_authenticated() {
+            self.parser.set_limits(limits());
+            self.is_trusted = true;
         }
     }
 
@@ -214,19 +241,23 @@ fn refusal(answer: &Answer) -> Reply {
 }
 
 /// What sessions ask of a node.
-#[derive(Default)]
 struct NodeHost {
+    password: Option<Arc<Secret>>,
     /// As of the last INFO.
     status: Option<Status>,
 }
 
 impl Host for NodeHost {
     fn requires_password(&self) -> bool {
-        false
+        self.password.is_some()
     }
 
-    fn authenticate(&self, _: &[u8], _: &[u8]) -> bool {
-        false
+    fn authenticate(&self, user: &[u8], password: &[u8]) -> bool {
+        match &self.password {
+            // Compared for any user, so that time does not tell whether a user exists.
+            Some(expected) => expected.matches(password) & (user == b"default"),
+            None => user == b"default",
+        }
     }
 
     fn info(&self, _: &[String]) -> String {

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 
+use crate::access::{Access, AccessError};
 use crate::admin::AdminService;
 use crate::client::AdminError;
 use crate::identity::Identity;
@@ -55,6 +56,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// A node of a cluster that this one is to join, unless it belongs to one already.
     pub join: Option<String>,
+    /// The files that guard it.
+    pub access: Access,
     /// Holds the cluster's token. Without it founders make one, and later it is found in the data directory.
     pub token_file: Option<PathBuf>,
 }
@@ -62,11 +65,9 @@ pub struct Config {
 /// Why a node does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Without authentication, anybody who reaches the address could read and write everything.
-    #[error(
-        "{0} is beyond this machine; nodes have no authentication yet and listen on loopback only"
-    )]
-    NotLoopback(SocketAddr),
+    /// The files that guard the node cannot be used, or an address is not guarded.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// An address cannot be listened on.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
@@ -167,6 +168,7 @@ pub enum RunError {
 /// [`RunError`].
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let mut stop = pin!(stop);
+    let guard = config.access.guard(config.addr, config.peer_addr)?;
     let listener = listen(config.addr).await?;
     let peer_listener = listen(config.peer_addr).await?;
     RealFs.create_dir_all(&config.data_dir)?;
@@ -188,7 +190,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
     let mut ended = tokio::task::spawn_blocking(move || thread.join());
-    let clients = resp::serve(listener, inbox.clone());
+    let clients = resp::serve(listener, inbox.clone(), guard);
     services.spawn(async { clients.await.map_err(|error| error.to_string()) });
     // The services go on until the node has handed over.
     let failed = tokio::select! {
@@ -273,9 +275,6 @@ fn ended_with(joined: Joined, node: NodeId) -> Result<(), RunError> {
 }
 
 async fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
-    if !addr.ip().is_loopback() {
-        return Err(RunError::NotLoopback(addr));
-    }
     let bound = TcpListener::bind(addr).await;
     bound.map_err(|source| RunError::Listen { addr, source })
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kvstore_raft::{AdminError, Config, Dev, NodeError, RunError};
+use kvstore_raft::{Access, AdminError, Config, Dev, NodeError, RunError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,7 @@ Examples:
   kvs-node run --id 1 --data-dir /var/lib/node-1 --peer 2=127.0.0.1:2380 --peer 3=127.0.0.1:2381
   kvs-node run --id 4 --data-dir /var/lib/node-4 --addr 127.0.0.1:4003 --peer-addr 127.0.0.1:2382 \\
     --join 127.0.0.1:2379 --token-file /var/lib/node-1/TOKEN
+  kvs-node run --id 1 --data-dir /var/lib/node-1 --addr 10.0.0.1:4000 --password-file /etc/kvs/password
 
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong command line, 3 disk or data failed, 4 not a member of the cluster, or no longer.";
 
@@ -74,10 +75,10 @@ struct RunArguments {
     /// Where this node keeps its data
     #[arg(long)]
     data_dir: PathBuf,
-    /// Address for clients
+    /// Address for clients; beyond this machine only with --password-file
     #[arg(long, default_value = "127.0.0.1:4000")]
     addr: SocketAddr,
-    /// Address for the other nodes
+    /// Address for the other nodes, on this machine
     #[arg(long, default_value = "127.0.0.1:2379")]
     peer_addr: SocketAddr,
     /// Another founder of the cluster, once for each; its address counts over what the node says of itself
@@ -101,6 +102,8 @@ struct RunArguments {
     /// Holds the cluster's token in its first line; founders make one unless they are given it
     #[arg(long)]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
@@ -162,6 +165,7 @@ async fn run(arguments: RunArguments) -> ExitCode {
         segment_bytes: arguments.segment_mib << 20,
         join: arguments.join,
         token_file: arguments.token_file,
+        access: arguments.access,
     };
     match kvstore_raft::run(config, stop()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -174,7 +178,7 @@ async fn run(arguments: RunArguments) -> ExitCode {
 
 fn code(error: &RunError) -> u8 {
     match error {
-        RunError::NotLoopback(_) | RunError::Token(_) | RunError::TokenNeeded => 2,
+        RunError::Access(_) | RunError::Token(_) | RunError::TokenNeeded => 2,
         RunError::Node(NodeError::Log(_) | NodeError::Machine(_) | NodeError::Engine(_))
         | RunError::Damaged { .. }
         | RunError::Nobodys(_)
