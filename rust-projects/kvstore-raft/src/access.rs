@@ -8,12 +8,17 @@ use std::sync::Arc;
 
 use secrets::{Secret, SecretError};
 
+use crate::tls::{AddressError, Credentials, TlsError, TlsFiles};
+
 /// The files that guard a node; without them it listens on loopback only.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Access {
     /// Holds in its first line the password that clients must give; accessible to its owner only
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// For other nodes and operators.
+    #[command(flatten)]
+    pub tls: TlsFiles,
 }
 
 /// Access that must not be given. The text says what to do instead.
@@ -24,11 +29,22 @@ pub enum AccessError {
         "--addr {0} can be reached from other machines: set a password with --password-file FILE, or listen on 127.0.0.1"
     )]
     OpenToClients(SocketAddr),
-    /// Nodes of other machines.
+    /// Nodes of other machines, without certificates.
     #[error(
-        "--peer-addr {0} can be reached from other machines, and nodes do not authenticate each other: listen on 127.0.0.1"
+        "--peer-addr {0} can be reached from other machines: give --tls-cert, --tls-key and --tls-ca, or listen on 127.0.0.1"
     )]
     OpenToPeers(SocketAddr),
+    /// The others are told this address, and could do nothing with it.
+    #[error(
+        "--peer-addr {0} is what other nodes are told: give the address at which they reach this one"
+    )]
+    Nowhere(SocketAddr),
+    /// An address of --peer or --join is none, or beyond this machine without certificates.
+    #[error("--peer or --join: {0}")]
+    Address(#[from] AddressError),
+    /// The files of --tls-cert, --tls-key or --tls-ca cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The password file cannot be used.
     #[error("--password-file: {0}")]
     Password(#[source] SecretError),
@@ -39,6 +55,8 @@ pub enum AccessError {
 pub(crate) struct Guard {
     /// What clients must give before anything else.
     pub(crate) password: Option<Arc<Secret>>,
+    /// What other nodes and operators see, and have to show.
+    pub(crate) credentials: Credentials,
 }
 
 impl Access {
@@ -56,11 +74,19 @@ impl Access {
         if password.is_none() && !is_local(addr) {
             return Err(AccessError::OpenToClients(addr));
         }
-        if !is_local(peer_addr) {
+        let credentials = self.tls.read()?;
+        if !is_local(peer_addr) && !credentials.are_there() {
             return Err(AccessError::OpenToPeers(peer_addr));
+        }
+        if peer_addr.ip().is_unspecified() {
+            return Err(AccessError::Nowhere(peer_addr));
+        }
+        if credentials.name_missing(peer_addr) {
+            tracing::warn!(%peer_addr, "the certificate does not name the address that other nodes are told: they cannot connect unless --peer gives them a name that it has");
         }
         Ok(Guard {
             password: password.map(Arc::new),
+            credentials,
         })
     }
 }
@@ -86,6 +112,7 @@ mod tests {
         std::fs::write(file.path(), "s3cret\n").unwrap();
         let access = Access {
             password_file: Some(file.path().to_owned()),
+            ..Access::default()
         };
         (access, file)
     }

@@ -14,7 +14,7 @@
 //!
 //! # What it does not
 //!
-//! There is no encryption yet, so nodes speak to each other on loopback only, and clients of other machines need a password (`access`). Operators need a token.
+//! Without certificates nodes speak to each other on loopback only (`tls`), and clients of other machines need a password (`access`). Operators need a token.
 //! WATCH is refused.
 //!
 //! # How it works
@@ -31,6 +31,7 @@ mod client;
 mod convert;
 mod dev;
 mod founding;
+mod handshake;
 mod identity;
 mod node;
 mod offline;
@@ -38,6 +39,7 @@ mod resp;
 mod run;
 mod secret;
 mod settle;
+mod tls;
 mod transport;
 mod view;
 
@@ -50,3 +52,4 @@ pub use proto::admin as messages;
 pub use replica::FORMAT;
 pub use run::{Config, RunError, run};
 pub use secret::{Token, TokenError};
+pub use tls::{AddressError, Credentials, TlsError, TlsFiles};

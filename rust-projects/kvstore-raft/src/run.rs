@@ -25,11 +25,13 @@ use tokio_stream::wrappers::TcpListenerStream;
 use crate::access::{Access, AccessError};
 use crate::admin::AdminService;
 use crate::client::AdminError;
+use crate::handshake;
 use crate::identity::Identity;
 use crate::node::{GROUP, Inbox, Input, Node, NodeError, Surroundings};
 use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
+use crate::tls::{AddressError, Credentials};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, View};
 
@@ -152,8 +154,8 @@ pub enum RunError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// An address of a peer is none.
-    #[error("a peer's address is not valid: {0}")]
-    PeerAddress(tonic::transport::Error),
+    #[error("a peer cannot be reached: {0}")]
+    PeerAddress(AddressError),
     /// A service failed.
     #[error("a service ended: {0}")]
     Service(String),
@@ -169,13 +171,19 @@ pub enum RunError {
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let mut stop = pin!(stop);
     let guard = config.access.guard(config.addr, config.peer_addr)?;
+    for address in config.peers.values().chain(&config.join) {
+        guard
+            .credentials
+            .endpoint(address)
+            .map_err(AccessError::from)?;
+    }
     let listener = listen(config.addr).await?;
     let peer_listener = listen(config.peer_addr).await?;
     RealFs.create_dir_all(&config.data_dir)?;
     let _lock = RealFs.lock_dir(&config.data_dir)?;
     let identity = Identity::claim(&config)?;
     let given = config.token_file.as_deref().map(Token::read).transpose()?;
-    let shared = view(&config, &identity, given.as_ref());
+    let shared = view(&config, &identity, given.as_ref(), &guard.credentials);
     let (inbox, receiver) = Inbox::new();
     // Aborted with this future.
     let mut services = JoinSet::new();
@@ -207,7 +215,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     }
 }
 
-fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
+fn view(
+    config: &Config,
+    identity: &Identity,
+    given: Option<&Token>,
+    credentials: &Credentials,
+) -> Shared {
     Shared::new(View {
         identity: identity.clone(),
         cluster: identity.cluster_text(),
@@ -215,21 +228,34 @@ fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
         registry: Arc::new(Registry::default()),
         founders: config.peers.keys().copied().chain([config.id]).collect(),
         given: given.cloned(),
+        credentials: credentials.clone(),
     })
 }
 
 async fn serve_peers(listener: TcpListener, shared: Shared, inbox: Inbox) -> Result<(), String> {
+    let acceptor = shared.look().credentials.acceptor();
     let peer = Service {
         shared: shared.clone(),
         inbox: inbox.clone(),
     };
     let admin = AdminService { shared, inbox };
-    let served = tonic::transport::Server::builder()
+    let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .add_service(peer.server())
-        .add_service(admin.server())
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    served.await.map_err(|error| error.to_string())
+        .add_service(admin.server());
+    let served = match acceptor {
+        None => {
+            server
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+        }
+        Some(acceptor) => {
+            server
+                .serve_with_incoming(handshake::incoming(listener, acceptor))
+                .await
+        }
+    };
+    served.map_err(|error| error.to_string())
 }
 
 /// A node with what its directory holds, ready to run.
@@ -251,6 +277,7 @@ fn start(
         inbox.clone(),
         &identity.places,
         &config.peers,
+        shared.look().credentials.clone(),
     );
     let around = Surroundings {
         peers: peers.map_err(RunError::PeerAddress)?,

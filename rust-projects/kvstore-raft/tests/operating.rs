@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use kvstore_raft::messages::StatusReply;
 use kvstore_raft::messages::order_request::Order;
-use kvstore_raft::{AdminError, Operator, Token};
+use kvstore_raft::{AdminError, Credentials, Operator, Token};
 use support::{Node, Place, ask, leader, private, until};
 use wire::Reply;
 
@@ -37,7 +37,7 @@ impl Admin {
     }
 
     fn operator(&self, addr: String) -> Operator {
-        Operator::new(addr, Some(self.token.clone()))
+        Operator::new(addr, Some(self.token.clone()), Credentials::default())
     }
 
     fn status(&self, place: &Place, id: usize) -> Option<StatusReply> {
