@@ -13,15 +13,22 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use certificates::{Authority, Files};
-use kvstore_raft::{Access, Config, TlsFiles};
+use kvstore_raft::{Access, Config, RunError, TlsFiles};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use support::{assert_code, stderr, stdout};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A cluster of one in this process, for as long as the runtime lives; its address for operators.
-fn node(runtime: &Runtime, dir: &Path, files: &Files) -> SocketAddr {
+struct Node {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), RunError>>,
+}
+
+/// A cluster of one in this process until it is told to stop, and its address for operators.
+fn node(runtime: &Runtime, dir: &Path, files: &Files) -> (Node, SocketAddr) {
     let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let [addr, peer_addr] = listeners.map(|listener| listener.local_addr().unwrap());
     let config = Config {
@@ -44,8 +51,12 @@ fn node(runtime: &Runtime, dir: &Path, files: &Files) -> SocketAddr {
         election_timeout: Duration::from_millis(150),
         segment_bytes: 1 << 20,
     };
-    runtime.spawn(kvstore_raft::run(config, std::future::pending()));
-    peer_addr
+    let (stop, stopped) = oneshot::channel();
+    let run = kvstore_raft::run(config, async {
+        let _ = stopped.await;
+    });
+    let ended = runtime.spawn(run);
+    (Node { stop, ended }, peer_addr)
 }
 
 #[test]
@@ -53,7 +64,7 @@ fn a_node_with_certificates_is_spoken_to_with_one_of_its_ca_only() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::new().unwrap();
     let authority = Authority::new("this cluster");
-    let addr = node(&runtime, dir.path(), &authority.issue(dir.path(), "node-1"));
+    let (node, addr) = node(&runtime, dir.path(), &authority.issue(dir.path(), "node-1"));
     let token_file = kvstore_raft::token_file(&dir.path().join("1"));
     let status = |options: &[String]| -> Output {
         let addr = addr.to_string();
@@ -79,7 +90,7 @@ fn a_node_with_certificates_is_spoken_to_with_one_of_its_ca_only() {
         assert!(began.elapsed() < DEADLINE, "{output:?}");
         std::thread::sleep(Duration::from_millis(20));
     };
-    assert!(stdout(&known).contains("node 1"), "{known:?}");
+    assert!(stdout(&known).contains("cluster keyproof"), "{known:?}");
 
     let plain = status(&[]);
     assert_code(&plain, 1);
@@ -97,6 +108,8 @@ fn a_node_with_certificates_is_spoken_to_with_one_of_its_ca_only() {
         stderr(&incomplete).contains("belong together"),
         "{incomplete:?}"
     );
+    node.stop.send(()).unwrap();
+    runtime.block_on(node.ended).unwrap().unwrap();
 }
 
 #[test]
