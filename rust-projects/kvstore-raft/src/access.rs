@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrets::{Secret, SecretError};
+use tokio_rustls::TlsAcceptor;
 
-use crate::tls::{AddressError, Credentials, TlsError, TlsFiles};
+use crate::tls::{AddressError, ClientTlsFiles, Credentials, TlsError, TlsFiles};
 
 /// The files that guard a node; without them it listens on loopback only.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -19,14 +20,17 @@ pub struct Access {
     /// For other nodes and operators.
     #[command(flatten)]
     pub tls: TlsFiles,
+    /// For clients.
+    #[command(flatten)]
+    pub client_tls: ClientTlsFiles,
 }
 
 /// Access that must not be given. The text says what to do instead.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// Clients of other machines, without a password.
+    /// Clients of other machines, without a password or certificates of theirs.
     #[error(
-        "--addr {0} can be reached from other machines: set a password with --password-file FILE, or listen on 127.0.0.1"
+        "--addr {0} can be reached from other machines: set a password with --password-file FILE, have clients show certificates with --client-tls-ca, or listen on 127.0.0.1"
     )]
     OpenToClients(SocketAddr),
     /// Nodes of other machines, without certificates.
@@ -55,6 +59,8 @@ pub enum AccessError {
 pub(crate) struct Guard {
     /// What clients must give before anything else.
     pub(crate) password: Option<Arc<Secret>>,
+    /// Clients must speak TLS.
+    pub(crate) client_tls: Option<TlsAcceptor>,
     /// What other nodes and operators see, and have to show.
     pub(crate) credentials: Credentials,
 }
@@ -71,7 +77,10 @@ impl Access {
     ) -> Result<Guard, AccessError> {
         let password = self.password_file.as_deref().map(Secret::read);
         let password = password.transpose().map_err(AccessError::Password)?;
-        if password.is_none() && !is_local(addr) {
+        let client_tls = self.client_tls.acceptor()?;
+        // TLS alone hides what is said, but not from whoever asks.
+        let knows_clients = password.is_some() || self.client_tls.client_tls_ca.is_some();
+        if !knows_clients && !is_local(addr) {
             return Err(AccessError::OpenToClients(addr));
         }
         let credentials = self.tls.read()?;
@@ -86,6 +95,7 @@ impl Access {
         }
         Ok(Guard {
             password: password.map(Arc::new),
+            client_tls,
             credentials,
         })
     }

@@ -14,7 +14,8 @@
 //!
 //! # What it does not
 //!
-//! Without certificates nodes speak to each other on loopback only (`tls`), and clients of other machines need a password (`access`). Operators need a token.
+//! Without certificates nodes speak to each other on loopback only (`tls`), and clients of other machines need a password
+//! or a certificate (`access`). Operators need a token.
 //! WATCH is refused.
 //!
 //! # How it works
@@ -52,4 +53,4 @@ pub use proto::admin as messages;
 pub use replica::FORMAT;
 pub use run::{Config, RunError, run};
 pub use secret::{Token, TokenError};
-pub use tls::{AddressError, Credentials, TlsError, TlsFiles};
+pub use tls::{AddressError, ClientTlsFiles, Credentials, TlsError, TlsFiles};

@@ -12,12 +12,13 @@ use commands::{Decision, Host, Route, Session};
 use raft::Refused;
 use replica::Answer;
 use secrets::Secret;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{Limits, Reply, RequestParser};
 
 use crate::access::Guard;
+use crate::handshake::handshake;
 use crate::node::{Inbox, Status};
 
 /// The version of Redis whose commands these are; clients choose what to send by it.
@@ -39,26 +40,26 @@ pub(crate) async fn serve(listener: TcpListener, inbox: Inbox, guard: Guard) -> 
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
-        let (stream, _) = listener.accept().await?;
-        let connection = Connection {
-            stream,
-            session: Session::new(ids.fetch_add(1, Ordering::Relaxed)),
-            parser: RequestParser::new(guard.limits()),
-            is_trusted: guard.password.is_none(),
-            input: BytesMut::new(),
-            output: Vec::new(),
-            host: NodeHost {
-                password: guard.password.clone(),
-                status: None,
-            },
-            inbox: inbox.clone(),
-        };
+        let (stream, from) = listener.accept().await?;
+        let id = ids.fetch_add(1, Ordering::Relaxed);
+        let (inbox, guard) = (inbox.clone(), guard.clone());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.run().await {
-                tracing::debug!(%error, "a client's connection ended");
+            if let Err(error) = greet(stream, id, inbox, &guard).await {
+                tracing::debug!(%from, %error, "a client's connection ended");
             }
         });
+    }
+}
+
+async fn greet(stream: TcpStream, id: u64, inbox: Inbox, guard: &Guard) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    match &guard.client_tls {
+        None => Connection::new(stream, id, inbox, guard).run().await,
+        Some(acceptor) => {
+            let stream = handshake(acceptor, stream).await?;
+            Connection::new(stream, id, inbox, guard).run().await
+        }
     }
 }
 
@@ -80,8 +81,8 @@ fn limits() -> Limits {
     }
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     session: Session,
     parser: RequestParser,
     /// The parser has the limits of those who need not or did authenticate.
@@ -100,12 +101,29 @@ struct Group {
     writes: bool,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(stream: S, id: u64, inbox: Inbox, guard: &Guard) -> Self {
+        Self {
+            stream,
+            session: Session::new(id),
+            parser: RequestParser::new(guard.limits()),
+            is_trusted: guard.password.is_none(),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            host: NodeHost {
+                password: guard.password.clone(),
+                status: None,
+            },
+            inbox,
+        }
+    }
+
     async fn run(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
         loop {
             let goes_on = self.answer_what_is_there().await;
             self.stream.write_all(&self.output).await?;
+            // TLS holds back what the socket does not take at once.
+            self.stream.flush().await?;
             self.output.clear();
             if !goes_on {
                 return self.stream.shutdown().await;

@@ -46,6 +46,20 @@ pub struct TlsFiles {
     pub tls_ca: Option<PathBuf>,
 }
 
+/// What a node shows to clients, and what they must show, all in PEM.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ClientTlsFiles {
+    /// Certificate in PEM to show to clients, which then must speak TLS, with those between it and a CA; needs --client-tls-key
+    #[arg(long, value_name = "FILE")]
+    pub client_tls_cert: Option<PathBuf>,
+    /// Private key of --client-tls-cert in PEM, accessible to its owner only
+    #[arg(long, value_name = "FILE")]
+    pub client_tls_key: Option<PathBuf>,
+    /// Certificates in PEM of a CA: clients must show a certificate of it
+    #[arg(long, value_name = "FILE")]
+    pub client_tls_ca: Option<PathBuf>,
+}
+
 /// Why files for TLS cannot be used. The text names the option at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -228,6 +242,37 @@ impl Credentials {
     /// What takes connections in, if there are certificates.
     pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
         self.0.as_ref().map(|mutual| mutual.server.clone())
+    }
+}
+
+impl ClientTlsFiles {
+    /// What takes clients in, if they are to speak TLS.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, TlsError> {
+        let (cert, key) = match (&self.client_tls_cert, &self.client_tls_key) {
+            (None, None) if self.client_tls_ca.is_none() => return Ok(None),
+            (Some(cert), Some(key)) => (cert, key),
+            _ => {
+                return Err(TlsError::Incomplete(
+                    "--client-tls-cert and --client-tls-key",
+                ));
+            }
+        };
+        let (chain, _) = certificates("--client-tls-cert", cert)?;
+        let (private, _) = private_key("--client-tls-key", key)?;
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for TLS 1.2 and 1.3");
+        let builder = match &self.client_tls_ca {
+            None => builder.with_no_client_auth(),
+            Some(ca) => builder.with_client_cert_verifier(verifier("--client-tls-ca", ca)?),
+        };
+        let server = builder
+            .with_single_cert(chain, private)
+            .map_err(|error| unfit(&error, "--client-tls-key", cert, key))?;
+        Ok(Some(Arc::new(server).into()))
     }
 }
 

@@ -76,7 +76,7 @@ struct RunArguments {
     /// Where this node keeps its data
     #[arg(long)]
     data_dir: PathBuf,
-    /// Address for clients; beyond this machine only with --password-file
+    /// Address for clients; beyond this machine only with --password-file or --client-tls-ca
     #[arg(long, default_value = "127.0.0.1:4000")]
     addr: SocketAddr,
     /// Address for the other nodes, which they are told; beyond this machine only with --tls-cert, --tls-key and --tls-ca
