@@ -1,12 +1,13 @@
 //! `kvs-node`: a node of the replicated store, or a whole cluster for development.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvstore_raft::{Access, AdminError, Config, Dev, NodeError, RunError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -105,6 +106,17 @@ struct RunArguments {
     token_file: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
+    /// How lines of the log look; RUST_LOG says which there are
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// Each an object of JSON, for programs
+    Json,
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
@@ -119,14 +131,34 @@ fn peer(text: &str) -> Result<(u64, String), String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
     match Arguments::parse().verb {
-        Verb::Dev(arguments) => dev(arguments).await,
-        Verb::Run(arguments) => run(arguments).await,
+        Verb::Dev(arguments) => {
+            log_as(LogFormat::Text);
+            dev(arguments).await
+        }
+        Verb::Run(arguments) => {
+            log_as(arguments.log_format);
+            run(arguments).await
+        }
+    }
+}
+
+fn log_as(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// Says why the node ends, in a line like all others.
+fn fail(format: LogFormat, error: &dyn std::fmt::Display) {
+    match format {
+        LogFormat::Text => eprintln!("error: {error}"),
+        LogFormat::Json => tracing::error!(%error, "the node ends"),
     }
 }
 
@@ -149,12 +181,14 @@ async fn dev(arguments: DevArguments) -> ExitCode {
 async fn run(arguments: RunArguments) -> ExitCode {
     let peers: BTreeMap<_, _> = arguments.peers.into_iter().collect();
     if peers.contains_key(&arguments.id) {
-        eprintln!(
-            "error: --peer names node {} itself; leave it out",
-            arguments.id
+        let own = arguments.id;
+        fail(
+            arguments.log_format,
+            &format_args!("--peer names node {own} itself; leave it out"),
         );
         return ExitCode::from(2);
     }
+    let format = arguments.log_format;
     let config = Config {
         cluster: arguments.cluster,
         id: arguments.id,
@@ -171,7 +205,7 @@ async fn run(arguments: RunArguments) -> ExitCode {
     match kvstore_raft::run(config, stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            fail(format, &error);
             ExitCode::from(code(&error))
         }
     }

@@ -97,7 +97,8 @@ impl Place {
         self.data_dir(id).join("TOKEN")
     }
 
-    fn log(&self, id: usize) -> PathBuf {
+    /// What a node has logged.
+    pub(crate) fn log(&self, id: usize) -> PathBuf {
         self.dir.path().join(format!("{id}.log"))
     }
 
