@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Token(#[from] kvstore_raft::TokenError),
     #[error("{0}")]
+    Tls(#[from] kvstore_raft::TlsError),
+    #[error("{0}")]
     Node(#[from] kvstore_raft::RunError),
     #[error("{} is not a backup of a replicated store: {why}", file.display())]
     NoBackup { file: PathBuf, why: String },
@@ -59,6 +61,11 @@ impl Failure {
     /// Whoever read the output has seen enough; no failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The files named on the command line cannot be used, so nothing was tried.
+    pub(crate) fn is_misuse(&self) -> bool {
+        matches!(self, Self::Token(_) | Self::Tls(_))
     }
 
     /// Adds to corruption what can be done about it.

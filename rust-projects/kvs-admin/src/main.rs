@@ -30,6 +30,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Exit code of a command line that asks for something impossible.
+const MISUSE: u8 = 2;
+
 fn main() -> ExitCode {
     let request = args::Arguments::parse().request();
     match run::run(&request) {
@@ -38,7 +41,10 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("kvs-admin: {failure}");
-            ExitCode::FAILURE
+            match failure.is_misuse() {
+                true => ExitCode::from(MISUSE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

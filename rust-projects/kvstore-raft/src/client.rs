@@ -9,8 +9,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use crate::admin::{LEADER, TOKEN};
+use crate::handshake::distrust;
 use crate::secret::Token;
-use crate::transport::endpoint;
+use crate::tls::{AddressError, Credentials};
 
 /// Nodes asked in a row at most: leadership may move meanwhile, or be open.
 const MAX_ATTEMPTS: usize = 20;
@@ -31,9 +32,19 @@ pub enum AdminError {
         /// Why not.
         why: String,
     },
-    /// It is no address.
-    #[error("`{0}` is not an address HOST:PORT")]
-    Address(String),
+    /// It is no address, or may not be spoken to without certificates.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The two do not trust each other.
+    #[error(
+        "no trust between this and the node on {addr}: {why}; see --tls-cert, --tls-key and --tls-ca"
+    )]
+    Untrusted {
+        /// Who was asked.
+        addr: String,
+        /// Why not.
+        why: String,
+    },
     /// The token is missing or wrong.
     #[error("{0}")]
     Token(String),
@@ -58,13 +69,27 @@ pub enum AdminError {
 pub struct Operator {
     addr: String,
     token: Option<Token>,
+    credentials: Credentials,
 }
 
 impl Operator {
     /// Begins with the node whose peer address is `addr`.
     #[must_use]
-    pub fn new(addr: String, token: Option<Token>) -> Self {
-        Self { addr, token }
+    pub fn new(addr: String, token: Option<Token>, credentials: Credentials) -> Self {
+        Self {
+            addr,
+            token,
+            credentials,
+        }
+    }
+
+    /// The same for another node.
+    #[must_use]
+    pub fn at(&self, addr: String) -> Self {
+        Self {
+            addr,
+            ..self.clone()
+        }
     }
 
     /// Whom it speaks to: the leader, once it was followed there.
@@ -74,7 +99,7 @@ impl Operator {
     }
 
     fn client(&self) -> Result<AdminClient<Channel>, AdminError> {
-        let endpoint = endpoint(&self.addr).map_err(|_| AdminError::Address(self.addr.clone()))?;
+        let endpoint = self.credentials.endpoint(&self.addr)?;
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
@@ -95,6 +120,9 @@ impl Operator {
     fn error(&self, status: &Status) -> AdminError {
         let message = status.message().to_owned();
         let addr = self.addr.clone();
+        if let Some(why) = distrust(status) {
+            return AdminError::Untrusted { addr, why };
+        }
         match status.code() {
             Code::Unauthenticated => AdminError::Token(message),
             Code::FailedPrecondition | Code::PermissionDenied | Code::InvalidArgument => {

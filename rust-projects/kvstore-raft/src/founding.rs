@@ -12,8 +12,8 @@
 //!
 //! # What it does not
 //!
-//! The founders' first words are neither encrypted nor, without a token given, authenticated: who can speak to their ports before
-//! they have found each other may learn the token.
+//! Without certificates the founders' first words are neither encrypted nor, without a token given, authenticated: who can speak to their
+//! ports before they have found each other may learn the token.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,10 +24,11 @@ use raft::NodeId;
 use tonic::{Code, Status};
 
 use crate::convert::{number, read_number};
+use crate::handshake::{Throttle, distrust};
 use crate::identity::Identity;
 use crate::run::RunError;
 use crate::secret::Token;
-use crate::transport::endpoint;
+use crate::tls::Credentials;
 
 /// Between two tries to reach a founder.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -43,6 +44,8 @@ pub(crate) struct Founding {
     pub(crate) peers: BTreeMap<NodeId, String>,
     /// The token that was given, if one was.
     pub(crate) token: Option<Token>,
+    /// How they are spoken to.
+    pub(crate) credentials: Credentials,
 }
 
 impl Founding {
@@ -80,21 +83,34 @@ impl Founding {
     }
 
     async fn ask(&self, peer: NodeId, address: &str) -> Result<pb::Founder, RunError> {
-        let channel = endpoint(address)
+        let channel = self
+            .credentials
+            .endpoint(address)
             .map_err(RunError::PeerAddress)?
             .timeout(TIMEOUT)
             .connect_lazy();
         let mut client = PeerClient::new(channel);
+        let lines = Throttle::default();
         for attempt in 1_u32.. {
             match client.found(self.introduction(peer)).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) if is_final(&status) => {
                     return Err(RunError::Refused(status.message().to_owned()));
                 }
-                Err(status) if attempt % TRIES_A_REPORT == 0 => {
-                    tracing::info!(peer, address, %status, "a new cluster needs all its founders: waiting for one");
-                }
-                Err(_) => {}
+                Err(status) => match distrust(&status) {
+                    Some(why) if lines.lets_through(&why) => {
+                        tracing::warn!(
+                            peer,
+                            address,
+                            why,
+                            "no trust between this node and a founder"
+                        );
+                    }
+                    None if attempt % TRIES_A_REPORT == 0 => {
+                        tracing::info!(peer, address, %status, "a new cluster needs all its founders: waiting for one");
+                    }
+                    _ => {}
+                },
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -200,6 +216,7 @@ mod tests {
             identity: Identity::new("c", node).unwrap(),
             peers: others.map(|peer| (peer, String::new())).collect(),
             token: None,
+            credentials: Credentials::default(),
         }
     }
 

@@ -14,7 +14,9 @@
 //!
 //! # What it does not
 //!
-//! There is no encryption yet, and clients need no password, so nodes listen on loopback only. Operators need a token. WATCH is refused.
+//! Without certificates nodes speak to each other on loopback only (`tls`), and clients of other machines need a password
+//! or a certificate (`access`). Operators need a token.
+//! WATCH is refused.
 //!
 //! # How it works
 //!
@@ -24,11 +26,13 @@
 //!   peers <--> transport-'  (replica)  '--> engine: applied, unsynced
 //! ```
 
+mod access;
 mod admin;
 mod client;
 mod convert;
 mod dev;
 mod founding;
+mod handshake;
 mod identity;
 mod inbox;
 mod node;
@@ -39,10 +43,12 @@ mod secret;
 mod settle;
 mod snapshots;
 mod states;
+mod tls;
 mod transport;
 mod view;
 mod watch;
 
+pub use access::{Access, AccessError};
 pub use client::{AdminError, Operator};
 pub use dev::Dev;
 pub use node::{NodeError, Status};
@@ -52,3 +58,4 @@ pub use replica::{FORMAT, MachineError, SnapshotCheck};
 pub use run::{Config, RunError, run};
 pub use secret::{Token, TokenError};
 pub use states::StateError;
+pub use tls::{AddressError, ClientTlsFiles, Credentials, TlsError, TlsFiles};

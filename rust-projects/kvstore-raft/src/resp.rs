@@ -12,11 +12,14 @@ use bytes::{Bytes, BytesMut};
 use commands::{Decision, Host, Route, Session};
 use raft::Refused;
 use replica::Answer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use secrets::Secret;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wire::{Limits, Reply, RequestParser};
 
+use crate::access::Guard;
+use crate::handshake::handshake;
 use crate::node::{Inbox, Kind, Status};
 
 /// The version of Redis whose commands these are; clients choose what to send by it.
@@ -33,28 +36,42 @@ const MAX_REQUEST_BYTES: usize = 16 << 20;
 ///
 /// # Errors
 /// The listener's.
-pub(crate) async fn serve(listener: TcpListener, inbox: Inbox) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, inbox: Inbox, guard: Guard) -> io::Result<()> {
     let ids = Arc::new(AtomicU64::new(1));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
-        let (stream, _) = listener.accept().await?;
-        let connection = Connection {
-            stream,
-            session: Session::new(ids.fetch_add(1, Ordering::Relaxed)),
-            parser: RequestParser::new(limits()),
-            input: BytesMut::new(),
-            output: Vec::new(),
-            host: NodeHost::default(),
-            inbox: inbox.clone(),
-        };
-        let connected = Arc::clone(connection.inbox.metrics()).connected();
+        let (stream, from) = listener.accept().await?;
+        let id = ids.fetch_add(1, Ordering::Relaxed);
+        let (inbox, guard) = (inbox.clone(), guard.clone());
+        let connected = Arc::clone(inbox.metrics()).connected();
         tokio::spawn(async move {
             let _held = (place, connected);
-            if let Err(error) = connection.run().await {
-                tracing::debug!(%error, "a client's connection ended");
+            if let Err(error) = greet(stream, id, inbox, &guard).await {
+                tracing::debug!(%from, %error, "a client's connection ended");
             }
         });
+    }
+}
+
+async fn greet(stream: TcpStream, id: u64, inbox: Inbox, guard: &Guard) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    match &guard.client_tls {
+        None => Connection::new(stream, id, inbox, guard).run().await,
+        Some(acceptor) => {
+            let stream = handshake(acceptor, stream).await?;
+            Connection::new(stream, id, inbox, guard).run().await
+        }
+    }
+}
+
+impl Guard {
+    /// Of a client that is new.
+    fn limits(&self) -> Limits {
+        match self.password {
+            None => limits(),
+            Some(_) => Limits::UNAUTHENTICATED,
+        }
     }
 }
 
@@ -66,10 +83,12 @@ fn limits() -> Limits {
     }
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     session: Session,
     parser: RequestParser,
+    /// The parser has the limits of those who need not or did authenticate.
+    is_trusted: bool,
     input: BytesMut,
     output: Vec<u8>,
     host: NodeHost,
@@ -84,12 +103,29 @@ struct Group {
     kind: Kind,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(stream: S, id: u64, inbox: Inbox, guard: &Guard) -> Self {
+        Self {
+            stream,
+            session: Session::new(id),
+            parser: RequestParser::new(guard.limits()),
+            is_trusted: guard.password.is_none(),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            host: NodeHost {
+                password: guard.password.clone(),
+                status: None,
+            },
+            inbox,
+        }
+    }
+
     async fn run(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
         loop {
             let goes_on = self.answer_what_is_there().await;
             self.stream.write_all(&self.output).await?;
+            // TLS holds back what the socket does not take at once.
+            self.stream.flush().await?;
             self.output.clear();
             if !goes_on {
                 return self.stream.shutdown().await;
@@ -154,6 +190,7 @@ impl Connection {
                     self.send(&mut group).await;
                     let is_last = matches!(decision, Decision::Close(_));
                     self.reply(&decision.into_reply());
+                    self.adjust_limits();
                     if is_last {
                         return false;
                     }
@@ -186,6 +223,14 @@ impl Connection {
                     self.reply(&refusal);
                 }
             }
+        }
+    }
+
+    /// Large requests are for those who have authenticated.
+    fn adjust_limits(&mut self) {
+        if !self.is_trusted && self.session.is_authenticated() {
+            self.parser.set_limits(limits());
+            self.is_trusted = true;
         }
     }
 
@@ -224,19 +269,23 @@ fn refusal(answer: &Answer) -> Reply {
 }
 
 /// What sessions ask of a node.
-#[derive(Default)]
 struct NodeHost {
+    password: Option<Arc<Secret>>,
     /// As of the last INFO.
     status: Option<Status>,
 }
 
 impl Host for NodeHost {
     fn requires_password(&self) -> bool {
-        false
+        self.password.is_some()
     }
 
-    fn authenticate(&self, _: &[u8], _: &[u8]) -> bool {
-        false
+    fn authenticate(&self, user: &[u8], password: &[u8]) -> bool {
+        match &self.password {
+            // Compared for any user, so that time does not tell whether a user exists.
+            Some(expected) => expected.matches(password) & (user == b"default"),
+            None => user == b"default",
+        }
     }
 
     fn info(&self, _: &[String]) -> String {
@@ -278,6 +327,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::access::Access;
     use crate::inbox::{Bounds, Limit};
     use crate::node::Input;
 
@@ -294,7 +344,8 @@ mod tests {
         let (inbox, incoming) = Inbox::new(bounds);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, inbox));
+        let guard = Access::default().guard(addr, addr).unwrap();
+        tokio::spawn(serve(listener, inbox, guard));
         let mut first = TcpStream::connect(addr).await.unwrap();
         first.write_all(b"SET first x\r\n").await.unwrap();
         // The node's part, which does not answer yet.

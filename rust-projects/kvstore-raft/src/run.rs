@@ -20,14 +20,17 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 
+use crate::access::{Access, AccessError};
 use crate::admin::AdminService;
 use crate::client::AdminError;
+use crate::handshake;
 use crate::identity::Identity;
 use crate::node::{Bounds, GROUP, Inbox, Incoming, Node, NodeError, Surroundings};
 use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
 use crate::states::{StateError, States};
+use crate::tls::{AddressError, Credentials};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, View};
 use crate::watch;
@@ -59,6 +62,8 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     /// Metrics ask for no password; beyond this machine they are shown only if this is set.
     pub metrics_for_anybody: bool,
+    /// The files that guard it.
+    pub access: Access,
     /// Holds the cluster's token. Without it founders make one, and later it is found in the data directory.
     pub token_file: Option<PathBuf>,
 }
@@ -66,11 +71,9 @@ pub struct Config {
 /// Why a node does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Without authentication, anybody who reaches the address could read and write everything.
-    #[error(
-        "{0} is beyond this machine; nodes have no authentication yet and listen on loopback only"
-    )]
-    NotLoopback(SocketAddr),
+    /// The files that guard the node cannot be used, or an address is not guarded.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Metrics have no authentication, so showing them to other machines is to be chosen.
     #[error(
         "--metrics-addr {0} is beyond this machine, and metrics ask for no password: use a loopback address, or add --metrics-for-anybody if whoever reaches it may see them"
@@ -166,8 +169,8 @@ pub enum RunError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// An address of a peer is none.
-    #[error("a peer's address is not valid: {0}")]
-    PeerAddress(tonic::transport::Error),
+    #[error("a peer cannot be reached: {0}")]
+    PeerAddress(AddressError),
     /// A service failed.
     #[error("a service ended: {0}")]
     Service(String),
@@ -182,6 +185,13 @@ pub enum RunError {
 /// [`RunError`].
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let mut stop = pin!(stop);
+    let guard = config.access.guard(config.addr, config.peer_addr)?;
+    for address in config.peers.values().chain(&config.join) {
+        guard
+            .credentials
+            .endpoint(address)
+            .map_err(AccessError::from)?;
+    }
     let listener = listen(config.addr).await?;
     let peer_listener = listen(config.peer_addr).await?;
     let metrics_listener = match config.metrics_addr {
@@ -192,7 +202,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let _lock = RealFs.lock_dir(&config.data_dir)?;
     let identity = Identity::claim(&config)?;
     let given = config.token_file.as_deref().map(Token::read).transpose()?;
-    let shared = view(&config, &identity, given.as_ref());
+    let shared = view(&config, &identity, given.as_ref(), &guard.credentials);
     let (inbox, incoming) = Inbox::new(Bounds::default());
     // Aborted with this future.
     let mut services = JoinSet::new();
@@ -213,7 +223,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         .spawn()
         .map_err(|error| RunError::Service(error.to_string()))?;
     let mut ended = tokio::task::spawn_blocking(move || thread.join());
-    let clients = resp::serve(listener, inbox.clone());
+    let clients = resp::serve(listener, inbox.clone(), guard);
     services.spawn(async { clients.await.map_err(|error| error.to_string()) });
     // The services go on until the node has handed over.
     let failed = tokio::select! {
@@ -230,7 +240,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     }
 }
 
-fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
+fn view(
+    config: &Config,
+    identity: &Identity,
+    given: Option<&Token>,
+    credentials: &Credentials,
+) -> Shared {
     Shared::new(View {
         identity: identity.clone(),
         cluster: identity.cluster_text(),
@@ -238,20 +253,33 @@ fn view(config: &Config, identity: &Identity, given: Option<&Token>) -> Shared {
         registry: Arc::new(Registry::default()),
         founders: config.peers.keys().copied().chain([config.id]).collect(),
         given: given.cloned(),
+        credentials: credentials.clone(),
     })
 }
 
 async fn serve_peers(listener: TcpListener, peer: Service) -> Result<(), String> {
+    let acceptor = peer.shared.look().credentials.acceptor();
     let admin = AdminService {
         shared: peer.shared.clone(),
         inbox: peer.inbox.clone(),
     };
-    let served = tonic::transport::Server::builder()
+    let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .add_service(peer.server())
-        .add_service(admin.server())
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    served.await.map_err(|error| error.to_string())
+        .add_service(admin.server());
+    let served = match acceptor {
+        None => {
+            server
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+        }
+        Some(acceptor) => {
+            server
+                .serve_with_incoming(handshake::incoming(listener, acceptor))
+                .await
+        }
+    };
+    served.map_err(|error| error.to_string())
 }
 
 /// A node with what its directory holds, ready to run.
@@ -276,6 +304,7 @@ fn start(
         inbox.clone(),
         &identity.places,
         &config.peers,
+        shared.look().credentials.clone(),
     );
     let around = Surroundings {
         peers: peers.map_err(RunError::PeerAddress)?,
@@ -300,9 +329,6 @@ fn ended_with(joined: Joined, node: NodeId) -> Result<(), RunError> {
 }
 
 async fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
-    if !addr.ip().is_loopback() {
-        return Err(RunError::NotLoopback(addr));
-    }
     let bound = TcpListener::bind(addr).await;
     bound.map_err(|source| RunError::Listen { addr, source })
 }

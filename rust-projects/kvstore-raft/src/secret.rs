@@ -1,86 +1,57 @@
-//! The token that operators and joining nodes must know, and files that nobody else may read.
+//! The token that operators and joining nodes must know, and writing files that nobody else may read.
 
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use subtle::ConstantTimeEq;
-
-/// Longest token in bytes.
-const MAX_BYTES: usize = 512;
+use secrets::{Secret, SecretError};
 
 /// Why a token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// It cannot be read.
-    #[error("cannot read the token file {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Anyone on the machine can read it.
-    #[error("the token file {path} is open to every user of this machine: run `chmod 600 {path}`", path = .0.display())]
-    Exposed(PathBuf),
-    /// Its first line is none.
+    /// It cannot be read, or others can read it.
+    #[error("the token file cannot be used: {0}")]
+    File(#[from] SecretError),
+    /// It would not pass through a header of gRPC.
     #[error(
-        "the first line of the token file {} must be 1 to {MAX_BYTES} letters, digits or signs of ASCII without spaces",
+        "the token in the first line of {} must be of letters, digits or signs of ASCII without spaces",
         .0.display()
     )]
     Unusable(PathBuf),
 }
 
 /// Lets its holder change the cluster. Never printed.
-#[derive(Clone)]
-pub struct Token(String);
+#[derive(Clone, Debug)]
+pub struct Token(Secret);
 
 impl Token {
-    /// Reads the first line of `path`, which must not be accessible to all users of the machine.
+    /// Reads the first line of `path`, which must be accessible to its owner only.
     ///
     /// # Errors
     /// [`TokenError`].
     pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let read_error = |source| TokenError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let mode = fs::metadata(path).map_err(read_error)?.permissions().mode();
-        if mode & 0o007 != 0 {
-            return Err(TokenError::Exposed(path.to_owned()));
-        }
-        let text = fs::read(path).map_err(read_error)?;
-        let line = text.split(|&byte| byte == b'\n').next().unwrap_or(&[]);
-        let line = line.trim_ascii();
-        let is_usable =
-            (1..=MAX_BYTES).contains(&line.len()) && line.iter().all(u8::is_ascii_graphic);
-        match String::from_utf8(line.to_vec()) {
-            Ok(token) if is_usable => Ok(Self(token)),
-            _ => Err(TokenError::Unusable(path.to_owned())),
+        let secret = Secret::read(path)?;
+        match secret.as_bytes().iter().all(u8::is_ascii_graphic) {
+            true => Ok(Self(secret)),
+            false => Err(TokenError::Unusable(path.to_owned())),
         }
     }
 
     /// Of a random number.
     pub(crate) fn of(number: u128) -> Self {
-        Self(format!("{number:032x}"))
+        let text = format!("{number:032x}");
+        Self(Secret::new(text.as_bytes()).expect("32 digits are no longer than a secret may be"))
     }
 
     /// The token itself, to be sent.
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(self.0.as_bytes()).expect("a token is of ASCII")
     }
 
-    /// Whether `given` is the token. The time tells nothing but whether the lengths are equal.
+    /// Whether `given` is the token. Takes the same time for every wrong one.
     pub(crate) fn matches(&self, given: &str) -> bool {
-        self.0.as_bytes().ct_eq(given.as_bytes()).into()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
+        self.0.matches(given.as_bytes())
     }
 }
 
@@ -117,6 +88,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn read(text: &str, mode: u32) -> Result<Token, TokenError> {
@@ -137,19 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        let refused = read("s3cret", 0o644);
-        assert!(
-            matches!(refused, Err(TokenError::Exposed(_))),
-            "{refused:?}"
-        );
-    }
-
-    #[test]
-    fn an_empty_or_unprintable_or_endless_token_is_refused() {
-        for text in ["", "\n", "two words", "\u{e9}", &"x".repeat(513)] {
+    fn an_exposed_empty_unprintable_or_endless_token_is_refused() {
+        for text in ["two words", "trailing ", "\u{e9}"] {
             let refused = read(text, 0o600);
             assert!(matches!(refused, Err(TokenError::Unusable(_))), "{text:?}");
+        }
+        let endless = "x".repeat(secrets::MAX_BYTES + 1);
+        for (text, mode) in [("s3cret", 0o644), ("", 0o600), (&endless[..], 0o600)] {
+            let refused = read(text, mode);
+            assert!(matches!(refused, Err(TokenError::File(_))), "{text:?}");
         }
     }
 

@@ -40,13 +40,14 @@ pub(crate) async fn settle(
         }
         (true, Some(addr)) => {
             let token = given.ok_or(RunError::TokenNeeded)?;
-            (join(config, identity, &token, addr).await?, token)
+            (join(config, identity, &token, addr, shared).await?, token)
         }
         (true, None) => {
             let founding = Founding {
                 identity,
                 peers: config.peers.clone(),
                 token: given,
+                credentials: shared.look().credentials.clone(),
             };
             let (mut identity, token) = founding.found().await?;
             identity.places = config.peers.clone();
@@ -95,6 +96,7 @@ async fn join(
     identity: Identity,
     token: &Token,
     addr: &str,
+    shared: &Shared,
 ) -> Result<Identity, RunError> {
     let member = member(config, &identity);
     let add = pb::order_request::Order::Add(pb::Add {
@@ -106,9 +108,10 @@ async fn join(
         format: member.format.into(),
         incarnation: number(member.incarnation),
     });
+    let credentials = shared.look().credentials.clone();
     let began = Instant::now();
     let let_in = loop {
-        let mut operator = Operator::new(addr.to_owned(), Some(token.clone()));
+        let mut operator = Operator::new(addr.to_owned(), Some(token.clone()), credentials.clone());
         match operator.order(add.clone()).await {
             Ok(let_in) => break let_in,
             Err(AdminError::Unreachable { .. } | AdminError::NotNow(_))

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use proto::peer as pb;
@@ -17,12 +17,14 @@ use replica::{PeerMessage, Registry, Snapshot};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::handshake::{Throttle, distrust};
 use crate::inbox::{Limit, Place, Room};
 use crate::node::{Inbox, Input};
 use crate::states::States;
+use crate::tls::{AddressError, Credentials};
 use crate::view::Shared;
 use crate::{convert, founding, snapshots};
 
@@ -37,20 +39,12 @@ const FORWARDS: Limit = Limit {
 const STREAM_QUEUE: usize = 64;
 /// The largest message taken: an entry is no larger than the largest request.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// A stream that ends sooner was not let in.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// Between two tries to reach a peer.
 const PAUSE: Duration = Duration::from_millis(100);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The metadata of a refusal that says: the sender was removed from the cluster.
 const REMOVED: &str = "removed";
-
-/// How to reach a node by its address `host:port`.
-///
-/// # Errors
-/// It is none.
-pub(crate) fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
-}
 
 /// The ways to all peers.
 pub(crate) struct Peers {
@@ -61,6 +55,7 @@ pub(crate) struct Peers {
     links: BTreeMap<NodeId, Link>,
     /// Peers whose address an operator gave, which counts for as long as this node runs: it may lead through something.
     given: BTreeSet<NodeId>,
+    credentials: Credentials,
 }
 
 /// A message, and the room that a forwarded request takes until it goes to the stream.
@@ -85,7 +80,8 @@ impl Peers {
         inbox: Inbox,
         places: &BTreeMap<NodeId, String>,
         given: &BTreeMap<NodeId, String>,
-    ) -> Result<Self, tonic::transport::Error> {
+        credentials: Credentials,
+    ) -> Result<Self, AddressError> {
         let mut peers = Self {
             cluster: cluster.to_owned(),
             id,
@@ -93,6 +89,7 @@ impl Peers {
             inbox,
             links: BTreeMap::new(),
             given: given.keys().copied().collect(),
+            credentials,
         };
         for (&peer, address) in places.iter().chain(given) {
             peers.link(peer, address)?;
@@ -100,12 +97,17 @@ impl Peers {
         Ok(peers)
     }
 
-    fn link(&mut self, peer: NodeId, address: &str) -> Result<(), tonic::transport::Error> {
-        let endpoint = endpoint(address)?;
+    fn link(&mut self, peer: NodeId, address: &str) -> Result<(), AddressError> {
+        let endpoint = self.credentials.endpoint(address)?;
         let _in_runtime = self.runtime.enter();
         let channel = endpoint.connect_lazy();
         let (queue, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(keep_sending(channel.clone(), receiver, self.inbox.clone()));
+        tokio::spawn(keep_sending(
+            peer,
+            channel.clone(),
+            receiver,
+            self.inbox.clone(),
+        ));
         let link = Link {
             address: address.to_owned(),
             queue,
@@ -129,7 +131,7 @@ impl Peers {
             }
             match self.link(peer, &member.peer_addr) {
                 Ok(()) => tracing::info!(peer, address = member.peer_addr, "a peer is there"),
-                Err(error) => tracing::warn!(peer, %error, "a peer's address is not valid"),
+                Err(error) => tracing::warn!(peer, %error, "a peer cannot be reached"),
             }
         }
     }
@@ -203,10 +205,17 @@ fn client(channel: Channel) -> PeerClient<Channel> {
 }
 
 /// Sends what comes, over one stream after another, until the queue is closed.
-async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<Queued>, inbox: Inbox) {
+async fn keep_sending(
+    peer: NodeId,
+    channel: Channel,
+    mut queue: mpsc::Receiver<Queued>,
+    inbox: Inbox,
+) {
+    let lines = Throttle::default();
     while let Some(first) = queue.recv().await {
         let (stream, receiver) = mpsc::channel(STREAM_QUEUE);
         let mut client = client(channel.clone());
+        let began = Instant::now();
         let forward = async {
             let mut next = Some(first);
             while let Some((message, _place)) = next {
@@ -220,6 +229,10 @@ async fn keep_sending(channel: Channel, mut queue: mpsc::Receiver<Queued>, inbox
             ended = client.messages(ReceiverStream::new(receiver)) => {
                 if let Err(status) = ended {
                     tracing::debug!(%status, "the stream to a peer ended");
+                    let why = distrust(&status).filter(|_| began.elapsed() < AT_ONCE);
+                    if let Some(why) = why.filter(|why| lines.lets_through(why)) {
+                        tracing::warn!(peer, why, "no trust between this node and a peer");
+                    }
                     if status.metadata().contains_key(REMOVED) {
                         inbox.send(Input::Removed);
                     }
@@ -388,7 +401,8 @@ mod tests {
         let given = [(2, "127.0.0.1:2".to_owned())].into();
         let places = [(3, "127.0.0.1:3".to_owned())].into();
         let (inbox, _) = Inbox::new(Bounds::default());
-        let mut peers = Peers::connect("", 1, inbox, &places, &given).unwrap();
+        let mut peers =
+            Peers::connect("", 1, inbox, &places, &given, Credentials::default()).unwrap();
         peers.learn(&registry(&[
             (1, "127.0.0.1:71"),
             (2, "127.0.0.1:72"),
@@ -422,7 +436,9 @@ mod tests {
     async fn a_request_that_cannot_be_forwarded_is_refused_for_certain_and_raft_has_room_left() {
         let given = [(2, "127.0.0.1:2".to_owned())].into();
         let (inbox, _incoming) = Inbox::new(Bounds::default());
-        let mut peers = Peers::connect("", 1, inbox, &BTreeMap::new(), &given).unwrap();
+        let none = BTreeMap::new();
+        let mut peers =
+            Peers::connect("", 1, inbox, &none, &given, Credentials::default()).unwrap();
         // Nothing is sent meanwhile: the test does not yield.
         let room = |count, bytes| Room::new(Limit { count, bytes });
         let refusal = |attempt| {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::identity::Identity;
 use crate::secret::Token;
+use crate::tls::Credentials;
 
 /// See the module's page.
 pub(crate) struct View {
@@ -22,6 +23,8 @@ pub(crate) struct View {
     pub(crate) founders: BTreeSet<NodeId>,
     /// The token that the node was started with.
     pub(crate) given: Option<Token>,
+    /// What it shows to other nodes.
+    pub(crate) credentials: Credentials,
 }
 
 /// A view that is looked at and changed from several threads.

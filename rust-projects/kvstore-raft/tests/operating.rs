@@ -6,12 +6,11 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use kvstore_raft::messages::StatusReply;
 use kvstore_raft::messages::order_request::Order;
-use kvstore_raft::{AdminError, Operator, Token};
-use support::{Node, Place, ask, leader, until};
+use kvstore_raft::{AdminError, Credentials, Operator, Token};
+use support::{Node, Place, ask, leader, private, until};
 use wire::Reply;
 
 /// The exit code of a node whose disk or data failed.
@@ -38,7 +37,7 @@ impl Admin {
     }
 
     fn operator(&self, addr: String) -> Operator {
-        Operator::new(addr, Some(self.token.clone()))
+        Operator::new(addr, Some(self.token.clone()), Credentials::default())
     }
 
     fn status(&self, place: &Place, id: usize) -> Option<StatusReply> {
@@ -246,9 +245,4 @@ fn nobody_joins_or_gives_orders_without_the_token() {
         assert!(matches!(refused, Err(AdminError::Token(_))), "{refused:?}");
     }
     assert_eq!(ask(place.port(3), &["SET", "still", "three"]), Reply::OK);
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use kvstore_raft::messages as pb;
 use kvstore_raft::messages::order_request::Order;
-use kvstore_raft::{Operator, Token};
+use kvstore_raft::{Operator, TlsFiles, Token};
 
 use crate::failure::Failure;
 use crate::report::print;
@@ -19,7 +19,8 @@ use crate::report::print;
 const STATUS_EXAMPLES: &str = "\
 Examples:
   kvs-admin cluster status --token-file kvs-dev/node-1/TOKEN
-  kvs-admin cluster status --addr 127.0.0.1:2380 --token-file /var/lib/node-2/TOKEN --json";
+  kvs-admin cluster status --addr 127.0.0.1:2380 --token-file /var/lib/node-2/TOKEN --json
+  kvs-admin cluster status --addr 10.0.0.1:2379 --token-file TOKEN --tls-cert admin.crt --tls-key admin.key --tls-ca ca.crt";
 const ADD_EXAMPLES: &str = "\
 A node that is started with --join adds itself. This verb keeps a place for it, so that nobody else takes the number.
 
@@ -63,6 +64,8 @@ pub(crate) struct Target {
     /// Holds the cluster's token: the file TOKEN of a node's data directory, or a copy of it
     #[arg(long)]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFiles,
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,7 +151,8 @@ pub(crate) enum Verb {
 impl Target {
     fn operator(&self) -> Result<Operator, Failure> {
         let token = self.token_file.as_deref().map(Token::read).transpose()?;
-        Ok(Operator::new(self.addr.clone(), token))
+        let credentials = self.tls.read()?;
+        Ok(Operator::new(self.addr.clone(), token, credentials))
     }
 }
 
@@ -177,7 +181,7 @@ pub(crate) fn run(verb: &Verb, json: bool) -> Result<(), Failure> {
         }
         Verb::Status { target } => {
             let operator = target.operator()?;
-            print(&runtime.block_on(status(operator, target))?, json)
+            print(&runtime.block_on(status(operator))?, json)
         }
         Verb::Add {
             node,
@@ -217,18 +221,14 @@ async fn order(target: &Target, order: Order, done: String, json: bool) -> Resul
 }
 
 /// The view of the leader if there is one, and each member's word on itself.
-async fn status(mut asked: Operator, target: &Target) -> Result<report::Status, Failure> {
+async fn status(mut asked: Operator) -> Result<report::Status, Failure> {
     let mut view = asked.status().await?;
     let leader = view
         .members
         .iter()
         .find(|member| member.node == view.leader);
     if let Some(leader) = leader.filter(|leader| leader.node != view.node) {
-        let follow = Target {
-            addr: leader.peer_addr.clone(),
-            token_file: target.token_file.clone(),
-        };
-        let operator = follow.operator()?;
+        let operator = asked.at(leader.peer_addr.clone());
         // A leader that just died: what the node asked knows will do.
         if let Ok(leaders) = operator.status().await {
             (asked, view) = (operator, leaders);
@@ -238,14 +238,7 @@ async fn status(mut asked: Operator, target: &Target) -> Result<report::Status, 
     for member in &view.members {
         let own = match member.node == view.node {
             true => Some(view.clone()),
-            false => {
-                let addr = member.peer_addr.clone();
-                let of = Target {
-                    addr,
-                    token_file: target.token_file.clone(),
-                };
-                of.operator()?.status().await.ok()
-            }
+            false => asked.at(member.peer_addr.clone()).status().await.ok(),
         };
         members.push(report::Member::new(&view, member, own.as_ref()));
     }

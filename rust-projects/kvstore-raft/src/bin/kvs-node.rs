@@ -1,14 +1,15 @@
 //! `kvs-node`: a node of the replicated store, or a whole cluster for development.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use kvstore_raft::{AdminError, Config, Dev, NodeError, RunError, StateError};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kvstore_raft::{Access, AdminError, Config, Dev, NodeError, RunError, StateError};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -24,6 +25,8 @@ Examples:
   kvs-node run --id 4 --data-dir /var/lib/node-4 --addr 127.0.0.1:4003 --peer-addr 127.0.0.1:2382 \\
     --join 127.0.0.1:2379 --token-file /var/lib/node-1/TOKEN
   kvs-node run --id 1 --data-dir /var/lib/node-1 --metrics-addr 127.0.0.1:9400    then: curl 127.0.0.1:9400/metrics
+  kvs-node run --id 1 --data-dir /var/lib/node-1 --addr 10.0.0.1:4000 --password-file password --peer-addr 10.0.0.1:2379 \
+    --tls-cert node-1.crt --tls-key node-1.key --tls-ca ca.crt --peer 2=10.0.0.2:2379 --peer 3=10.0.0.3:2379
 
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong command line, 3 disk or data failed, 4 not a member of the cluster, or no longer.";
 
@@ -80,10 +83,10 @@ struct RunArguments {
     /// Where this node keeps its data
     #[arg(long)]
     data_dir: PathBuf,
-    /// Address for clients
+    /// Address for clients; beyond this machine only with --password-file or --client-tls-ca
     #[arg(long, default_value = "127.0.0.1:4000")]
     addr: SocketAddr,
-    /// Address for the other nodes
+    /// Address for the other nodes, which they are told; beyond this machine only with --tls-cert, --tls-key and --tls-ca
     #[arg(long, default_value = "127.0.0.1:2379")]
     peer_addr: SocketAddr,
     /// Another founder of the cluster, once for each; its address counts over what the node says of itself
@@ -113,6 +116,19 @@ struct RunArguments {
     /// Holds the cluster's token in its first line; founders make one unless they are given it
     #[arg(long)]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
+    /// How lines of the log look; RUST_LOG says which there are
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// Each an object of JSON, for programs
+    Json,
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
@@ -126,16 +142,19 @@ fn peer(text: &str) -> Result<(u64, String), String> {
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
     let verb = Arguments::parse().verb;
+    let format = match &verb {
+        Verb::Dev(_) => LogFormat::Text,
+        Verb::Run(arguments) => arguments.log_format,
+    };
+    log_as(format);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the threads that serve cannot be started: {error}");
+            fail(
+                format,
+                &format_args!("the threads that serve cannot be started: {error}"),
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -149,12 +168,31 @@ fn main() -> ExitCode {
 
 /// One processor is left to the thread that owns the replica. Where there are two, a second thread that serves is woken for each message only to find
 /// nothing to do: a quarter of the rate of a single client.
-fn runtime() -> std::io::Result<Runtime> {
+fn runtime() -> io::Result<Runtime> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.saturating_sub(1).max(1))
         .enable_all()
         .build()
+}
+
+fn log_as(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// Says why the node ends, in a line like all others.
+fn fail(format: LogFormat, error: &dyn std::fmt::Display) {
+    match format {
+        LogFormat::Text => eprintln!("error: {error}"),
+        LogFormat::Json => tracing::error!(%error, "the node ends"),
+    }
 }
 
 async fn dev(arguments: DevArguments) -> ExitCode {
@@ -177,12 +215,14 @@ async fn dev(arguments: DevArguments) -> ExitCode {
 async fn run(arguments: RunArguments) -> ExitCode {
     let peers: BTreeMap<_, _> = arguments.peers.into_iter().collect();
     if peers.contains_key(&arguments.id) {
-        eprintln!(
-            "error: --peer names node {} itself; leave it out",
-            arguments.id
+        let own = arguments.id;
+        fail(
+            arguments.log_format,
+            &format_args!("--peer names node {own} itself; leave it out"),
         );
         return ExitCode::from(2);
     }
+    let format = arguments.log_format;
     let config = Config {
         cluster: arguments.cluster,
         id: arguments.id,
@@ -196,11 +236,12 @@ async fn run(arguments: RunArguments) -> ExitCode {
         metrics_addr: arguments.metrics_addr,
         metrics_for_anybody: arguments.metrics_for_anybody,
         token_file: arguments.token_file,
+        access: arguments.access,
     };
     match kvstore_raft::run(config, stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            fail(format, &error);
             ExitCode::from(code(&error))
         }
     }
@@ -208,7 +249,7 @@ async fn run(arguments: RunArguments) -> ExitCode {
 
 fn code(error: &RunError) -> u8 {
     match error {
-        RunError::NotLoopback(_)
+        RunError::Access(_)
         | RunError::MetricsNotLoopback(_)
         | RunError::Token(_)
         | RunError::TokenNeeded => 2,

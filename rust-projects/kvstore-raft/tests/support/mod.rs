@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "not every test uses everything")]
 
+use std::fs;
+use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -94,12 +97,29 @@ impl Place {
         self.data_dir(id).join("TOKEN")
     }
 
+    /// What a node has logged.
+    pub(crate) fn log(&self, id: usize) -> PathBuf {
+        self.dir.path().join(format!("{id}.log"))
+    }
+
+    /// Waits until a node has logged this.
+    pub(crate) fn logs(&self, id: usize, text: &str) {
+        until(&format!("node {id} logs {text:?}"), || {
+            let log = fs::read_to_string(self.log(id)).ok()?;
+            log.contains(text).then_some(())
+        });
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// With the addresses of number `at`.
+    /// With the addresses of number `at`; what it logs is kept.
     fn command(&self, id: usize, at: usize) -> Command {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log(id));
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvs-node"));
         command
             .arg("run")
@@ -107,7 +127,8 @@ impl Place {
             .arg(format!("--data-dir={}", self.data_dir(id).display()))
             .arg(format!("--addr=127.0.0.1:{}", self.port(at)))
             .arg(format!("--peer-addr={}", self.peer_addr(at)))
-            .stderr(Stdio::null());
+            .env_remove("RUST_LOG")
+            .stderr(log.expect("the directory can be written"));
         command
     }
 
@@ -118,6 +139,13 @@ impl Place {
         Node(child.expect("cargo has built the program"))
     }
 
+    /// What a node says that does not run with these arguments, and its exit code.
+    pub(crate) fn refusal(&self, id: usize, arguments: &[String]) -> (Option<i32>, String) {
+        let mut command = self.command(id, id);
+        command.args(arguments);
+        ended(command)
+    }
+
     /// Starts a node that belongs to a cluster, on the addresses of number `at`.
     pub(crate) fn start_at(&self, id: usize, at: usize) -> Node {
         let child = self.command(id, at).spawn();
@@ -126,21 +154,54 @@ impl Place {
 
     /// Starts a founder.
     pub(crate) fn start(&self, id: usize) -> Node {
+        self.found_with(id, &[])
+    }
+
+    /// Starts a founder with these arguments besides.
+    pub(crate) fn found_with(&self, id: usize, arguments: &[String]) -> Node {
         let others = (1..=self.founders).filter(|&peer| peer != id);
-        let peers: Vec<_> = others
-            .map(|peer| format!("--peer={peer}={}", self.peer_addr(peer)))
-            .collect();
-        self.start_with(id, &peers)
+        let peers = others.map(|peer| format!("--peer={peer}={}", self.peer_addr(peer)));
+        let all: Vec<_> = peers.chain(arguments.iter().cloned()).collect();
+        self.start_with(id, &all)
     }
 
     /// Starts a node that joins.
     pub(crate) fn join(&self, id: usize, by: usize, token_file: &Path) -> Node {
-        let arguments = [
+        self.join_with(id, by, token_file, &[])
+    }
+
+    /// Starts a node that joins, with these arguments besides.
+    pub(crate) fn join_with(
+        &self,
+        id: usize,
+        by: usize,
+        token_file: &Path,
+        arguments: &[String],
+    ) -> Node {
+        let joining = [
             format!("--join={}", self.peer_addr(by)),
             format!("--token-file={}", token_file.display()),
         ];
-        self.start_with(id, &arguments)
+        self.start_with(id, &[&joining, arguments].concat())
     }
+}
+
+/// The exit code of a program that ends by itself, and what it said.
+pub(crate) fn ended(mut command: Command) -> (Option<i32>, String) {
+    let child = command.stderr(Stdio::piped()).spawn();
+    let mut node = Node(child.expect("cargo has built the program"));
+    let code = node.ended().code();
+    let mut said = String::new();
+    let stderr = node.0.stderr.as_mut().expect("it is piped");
+    stderr.read_to_string(&mut said).expect("stderr is text");
+    (code, said)
+}
+
+/// Writes a file that only its owner can open.
+pub(crate) fn private(path: &Path, text: &str) {
+    fs::write(path, text).expect("the directory can be written");
+    let owner_only = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, owner_only).expect("the file is ours");
 }
 
 /// Ports that were free a moment ago.

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, global = true, value_name = "HOST:PORT", default_value = DEFAULT_ADDR, value_parser = resolve_addr)]
     pub addr: SocketAddr,
 
-    /// File whose first line is the server's password; not readable by all users
+    /// File whose first line is the server's password; accessible to its owner only
     #[arg(long, global = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use hdrhistogram::Histogram;
+use secrets::Secret;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,7 +20,6 @@ use tokio::task::LocalSet;
 use wire::{Reply, ReplyLimits, ReplyParser, encode_request};
 
 use super::{BenchArgs, Failure};
-use crate::server::Password;
 
 /// Longest latency told apart, in microseconds.
 const MAX_LATENCY_US: u64 = 600_000_000;
@@ -32,7 +32,7 @@ pub(super) fn run(
     args: &BenchArgs,
     addr: SocketAddr,
     timeout: Duration,
-    password: Option<&Password>,
+    password: Option<&Secret>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let failure = |source| Failure::Bench { addr, source };
@@ -58,7 +58,7 @@ async fn measure(
     args: &BenchArgs,
     addr: SocketAddr,
     timeout: Duration,
-    password: Option<Password>,
+    password: Option<Secret>,
 ) -> io::Result<Report> {
     let mut loads = Vec::new();
     let left = Rc::new(Cell::new(args.requests));
@@ -145,7 +145,7 @@ impl Load {
         })
     }
 
-    async fn authenticate(&mut self, password: &Password) -> io::Result<()> {
+    async fn authenticate(&mut self, password: &Secret) -> io::Result<()> {
         encode_request(&[b"AUTH", password.as_bytes()], &mut self.output);
         self.stream.write_all(&self.output).await?;
         self.output.clear();

@@ -14,12 +14,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use secrets::{Secret, SecretError};
 use wire::{Client, Reply};
 
 pub use args::{Action, Args, BenchArgs};
 pub use commands::pairs::{Pair, PairError};
-
-use crate::server::{Password, PasswordError};
 
 /// Keys asked for at a time.
 const SCAN_COUNT: &[u8] = b"512";
@@ -49,7 +48,7 @@ pub enum Failure {
     Unexpected(String),
     /// The password file cannot be used.
     #[error("--password-file: {0}")]
-    Password(#[from] PasswordError),
+    Password(#[from] SecretError),
     /// A file cannot be read or written.
     #[error("cannot {op} {path}: {source}")]
     File {
@@ -129,7 +128,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let password = args
         .password_file
         .as_deref()
-        .map(Password::read)
+        .map(Secret::read)
         .transpose()?;
     let timeout = Duration::from_secs(args.timeout_s);
     let connect = || connect(args.addr, timeout, password.as_ref());
@@ -171,7 +170,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
 fn connect(
     addr: SocketAddr,
     timeout: Duration,
-    password: Option<&Password>,
+    password: Option<&Secret>,
 ) -> Result<Server, Failure> {
     let mut server =
         Client::connect(addr, timeout).map_err(|source| Failure::Connect { addr, source })?;

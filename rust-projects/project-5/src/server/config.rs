@@ -8,9 +8,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use clap_complete::Shell;
+use secrets::{Secret, SecretError};
 use storage::{EngineKind, SyncPolicy};
-
-use super::password::{Password, PasswordError};
 
 /// Where the server listens and the client connects unless told otherwise.
 pub const DEFAULT_ADDR: &str = "127.0.0.1:4000";
@@ -46,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub sync_interval_ms: u64,
 
-    /// File whose first line is the password clients must give; not readable by all users
+    /// File whose first line is the password clients must give; accessible to its owner only
     #[arg(long, value_name = "FILE")]
     pub requirepass_file: Option<PathBuf>,
 
@@ -129,7 +128,7 @@ pub struct Config {
     /// When writes are forced to the disk.
     pub sync: SyncPolicy,
     /// What clients must give before anything else.
-    pub password: Option<Password>,
+    pub password: Option<Secret>,
     /// Most connections at a time.
     pub max_connections: usize,
     /// Longest value in bytes.
@@ -153,7 +152,7 @@ pub enum ConfigError {
     },
     /// The password file cannot be used.
     #[error("--requirepass-file: {0}")]
-    Password(#[from] PasswordError),
+    Password(#[from] SecretError),
 }
 
 impl Config {
@@ -165,7 +164,7 @@ impl Config {
         let password = args
             .requirepass_file
             .as_deref()
-            .map(Password::read)
+            .map(Secret::read)
             .transpose()?;
         if password.is_none() && !args.addr.ip().to_canonical().is_loopback() {
             return Err(ConfigError::OpenToTheWorld { addr: args.addr });

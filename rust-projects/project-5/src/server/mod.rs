@@ -9,7 +9,6 @@ mod connection;
 mod decider;
 mod host;
 mod open;
-mod password;
 mod pending;
 mod resources;
 mod stats;
@@ -31,7 +30,6 @@ use tokio::sync::Notify;
 use tokio::time;
 
 pub use config::{Args, Config, ConfigError, DEFAULT_ADDR, Sync, resolve_addr};
-pub use password::{Password, PasswordError};
 
 use committer::Committer;
 use connection::Connection;
