@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use crate::admin::{LEADER, TOKEN};
-use crate::handshake::distrust;
+use crate::handshake::{distrust, is_cut};
 use crate::secret::Token;
 use crate::tls::{AddressError, Credentials};
 
@@ -43,6 +43,16 @@ pub enum AdminError {
         /// Who was asked.
         addr: String,
         /// Why not.
+        why: String,
+    },
+    /// The connection ended in the middle.
+    #[error(
+        "the node on {addr} cut the connection ({why}): either it went away, and whether anything was done is not known, or it does not take what this side shows, see --tls-cert, --tls-key and --tls-ca; its log says which"
+    )]
+    Cut {
+        /// Who was asked.
+        addr: String,
+        /// How it was noticed.
         why: String,
     },
     /// The token is missing or wrong.
@@ -122,6 +132,9 @@ impl Operator {
         let addr = self.addr.clone();
         if let Some(why) = distrust(status) {
             return AdminError::Untrusted { addr, why };
+        }
+        if is_cut(status) {
+            return AdminError::Cut { addr, why: message };
         }
         match status.code() {
             Code::Unauthenticated => AdminError::Token(message),

@@ -24,7 +24,7 @@ use raft::NodeId;
 use tonic::{Code, Status};
 
 use crate::convert::{number, read_number};
-use crate::handshake::{Throttle, distrust};
+use crate::handshake::{Throttle, suspicion};
 use crate::identity::Identity;
 use crate::run::RunError;
 use crate::secret::Token;
@@ -97,7 +97,7 @@ impl Founding {
                 Err(status) if is_final(&status) => {
                     return Err(RunError::Refused(status.message().to_owned()));
                 }
-                Err(status) => match distrust(&status) {
+                Err(status) => match suspicion(&status, self.credentials.are_there()) {
                     Some(why) if lines.lets_through(&why) => {
                         tracing::warn!(
                             peer,

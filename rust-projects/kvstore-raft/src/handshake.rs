@@ -93,11 +93,9 @@ fn refused(from: SocketAddr, error: &io::Error, lines: &Throttle) {
     }
 }
 
-/// Why this side and the other do not trust each other, if that may be why a request failed.
+/// Why this side and the other do not trust each other, if this side knows it to be why a request failed.
 pub(crate) fn distrust(status: &Status) -> Option<String> {
     let mut next = status.source();
-    // Without one it is the other side's answer.
-    next?;
     while let Some(error) = next {
         let inner = error
             .downcast_ref::<io::Error>()
@@ -108,11 +106,24 @@ pub(crate) fn distrust(status: &Status) -> Option<String> {
         }
         next = error.source();
     }
-    // In TLS 1.3 this side is through with the handshake before the other has seen its certificate, and what it says of it gets lost.
-    let is_cut = status.code() != Code::Unavailable;
-    is_cut.then(|| {
-        "it cut the connection, and its log says whether it takes this certificate".to_owned()
-    })
+    None
+}
+
+/// The connection ended in the middle. The other side went away, or does not trust this one: in TLS 1.3 this side is through with the handshake before the
+/// other has seen its certificate, and what it says of it gets lost.
+pub(crate) fn is_cut(status: &Status) -> bool {
+    // Without a source it is the other side's answer.
+    status.source().is_some() && status.code() != Code::Unavailable
+}
+
+/// The same as [`distrust`], and what may be why if this side shows a certificate and the connection was cut.
+pub(crate) fn suspicion(status: &Status, shows_certificate: bool) -> Option<String> {
+    let may_be = || {
+        (shows_certificate && is_cut(status)).then(|| {
+            "it cut the connection, and its log says whether it takes this certificate".to_owned()
+        })
+    };
+    distrust(status).or_else(may_be)
 }
 
 fn explained(error: &rustls::Error) -> String {

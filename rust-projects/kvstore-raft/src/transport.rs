@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::handshake::{Throttle, distrust};
+use crate::handshake::{Throttle, suspicion};
 use crate::inbox::{Limit, Place, Room};
 use crate::node::{Inbox, Input};
 use crate::states::States;
@@ -107,6 +107,7 @@ impl Peers {
             channel.clone(),
             receiver,
             self.inbox.clone(),
+            self.credentials.are_there(),
         ));
         let link = Link {
             address: address.to_owned(),
@@ -210,6 +211,7 @@ async fn keep_sending(
     channel: Channel,
     mut queue: mpsc::Receiver<Queued>,
     inbox: Inbox,
+    shows_certificate: bool,
 ) {
     let lines = Throttle::default();
     while let Some(first) = queue.recv().await {
@@ -229,7 +231,8 @@ async fn keep_sending(
             ended = client.messages(ReceiverStream::new(receiver)) => {
                 if let Err(status) = ended {
                     tracing::debug!(%status, "the stream to a peer ended");
-                    let why = distrust(&status).filter(|_| began.elapsed() < AT_ONCE);
+                    let why = suspicion(&status, shows_certificate);
+                    let why = why.filter(|_| began.elapsed() < AT_ONCE);
                     if let Some(why) = why.filter(|why| lines.lets_through(why)) {
                         tracing::warn!(peer, why, "no trust between this node and a peer");
                     }

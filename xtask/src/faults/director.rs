@@ -23,6 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const WATCH: Duration = Duration::from_millis(200);
 /// The exit code of a node whose disk failed.
 const FATAL: i32 = 3;
+/// How long a node that met a full disk may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The programs under test.
 pub(crate) struct Programs {
@@ -37,6 +39,8 @@ pub(crate) struct Director {
     links: BTreeMap<(Node, Node), Link>,
     disk: Option<SmallDisk>,
     disk_is_full: bool,
+    /// When the small disk got its room back.
+    freed: Option<Instant>,
     active: BTreeMap<usize, Fault>,
     shared: Arc<Shared>,
     /// Faults that were really injected, by kind.
@@ -85,6 +89,7 @@ impl Director {
             links,
             disk,
             disk_is_full: false,
+            freed: None,
             active: BTreeMap::new(),
             shared,
             injected: BTreeMap::new(),
@@ -203,16 +208,17 @@ impl Director {
             return Ok(false);
         }
         let new = self.members.renew(place).to_string();
-        for (&place, process) in &mut self.nodes {
-            process.set_arguments(self.members.arguments(place));
-        }
         if let Some(process) = self.nodes.get_mut(&place) {
+            process.set_arguments(self.members.joining_arguments(place));
             process.start()?;
         }
         if !self.order(place, &["promote", &new]).await? {
             return Ok(false);
         }
-        // They reach the new node past its proxies until they are started again.
+        // It and the others reach each other past the proxies until they are started again.
+        for (&place, process) in &mut self.nodes {
+            process.set_arguments(self.members.arguments(place));
+        }
         self.rolling_restart().await
     }
 
@@ -274,7 +280,9 @@ impl Director {
                 continue;
             };
             let has_small_disk = self.disk.is_some() && id == self.shared.addrs.len();
-            if has_small_disk && self.disk_is_full && status.code() == Some(FATAL) {
+            let met_full_disk =
+                self.disk_is_full || self.freed.is_some_and(|freed| freed.elapsed() < LAST_WORDS);
+            if has_small_disk && met_full_disk && status.code() == Some(FATAL) {
                 self.stopped_by_full_disk += 1;
             } else {
                 self.shared
@@ -301,6 +309,7 @@ impl Director {
             };
             changed.map_err(doing("fill or free the small disk"))?;
             self.disk_is_full = wanted.disk_is_full;
+            self.freed = (!wanted.disk_is_full).then(Instant::now);
         }
         let last = self.nodes.len();
         for (id, node) in &mut self.nodes {

@@ -21,7 +21,6 @@ pub(crate) struct Members {
     /// Where one place reaches another.
     proxies: BTreeMap<(Node, Node), SocketAddr>,
     ids: BTreeMap<Node, usize>,
-    founders: usize,
 }
 
 impl Members {
@@ -31,14 +30,12 @@ impl Members {
         addrs: Vec<[SocketAddr; 2]>,
         proxies: BTreeMap<(Node, Node), SocketAddr>,
     ) -> Self {
-        let founders = addrs.len();
         Self {
             admin,
             dir: dir.to_owned(),
+            ids: (1..=addrs.len()).map(|place| (place, place)).collect(),
             addrs,
             proxies,
-            ids: (1..=founders).map(|place| (place, place)).collect(),
-            founders,
         }
     }
 
@@ -68,10 +65,31 @@ impl Members {
         }
     }
 
-    /// The arguments of the node in a place.
+    /// The arguments of the node in a place, which belongs to the cluster or founds it: it reaches the others through proxies.
     pub(crate) fn arguments(&self, place: Node) -> Vec<String> {
+        let peers = self.places().filter(|&peer| peer != place);
+        let peers = peers.map(|peer| {
+            let proxy = self.proxies[&(place, peer)];
+            format!("--peer={}={proxy}", self.id(peer))
+        });
+        self.common_arguments(place)
+            .into_iter()
+            .chain(peers)
+            .collect()
+    }
+
+    /// The arguments of the node in a place that belongs to no cluster yet: it hears of the others, and how to reach them, from one of them.
+    pub(crate) fn joining_arguments(&self, place: Node) -> Vec<String> {
+        let other = place % self.addrs.len() + 1;
+        let mut arguments = self.common_arguments(place);
+        arguments.push(format!("--join={}", self.addrs[other - 1][1]));
+        arguments.push(format!("--token-file={}", self.token(other).display()));
+        arguments
+    }
+
+    fn common_arguments(&self, place: Node) -> Vec<String> {
         let [addr, peer_addr] = self.addrs[place - 1];
-        let mut arguments = vec![
+        vec![
             "run".to_owned(),
             format!("--id={}", self.id(place)),
             "--cluster=faults".to_owned(),
@@ -80,17 +98,7 @@ impl Members {
             format!("--peer-addr={peer_addr}"),
             // Small, so that a full disk is noticed soon and who was away for some seconds needs a snapshot.
             "--segment-mib=1".to_owned(),
-        ];
-        for peer in self.places().filter(|&peer| peer != place) {
-            let proxy = self.proxies[&(place, peer)];
-            arguments.push(format!("--peer={}={proxy}", self.id(peer)));
-        }
-        if self.id(place) > self.founders {
-            let other = place % self.addrs.len() + 1;
-            arguments.push(format!("--join={}", self.addrs[other - 1][1]));
-            arguments.push(format!("--token-file={}", self.token(other).display()));
-        }
-        arguments
+        ]
     }
 
     fn token(&self, place: Node) -> PathBuf {
@@ -138,45 +146,40 @@ mod tests {
         Members::new("kvs-admin".into(), dir, addrs.collect(), proxies.collect())
     }
 
-    fn has(arguments: &[String], argument: &str) -> bool {
-        arguments.iter().any(|found| found == argument)
-    }
-
     #[test]
-    fn founders_know_each_other_through_proxies() {
-        let arguments = members(Path::new("d")).arguments(2);
-        for argument in ["--id=2", "--peer=1=127.0.0.1:121", "--peer=3=127.0.0.1:123"] {
-            assert!(has(&arguments, argument), "{argument}: {arguments:?}");
-        }
-        assert!(
-            !arguments
-                .iter()
-                .any(|argument| argument.starts_with("--join"))
+    fn who_belongs_to_the_cluster_reaches_the_others_through_proxies_by_their_numbers() {
+        let mut members = members(Path::new("d"));
+        let peers = |members: &Members| {
+            let arguments = members.arguments(2);
+            assert_eq!(arguments[1], "--id=2");
+            arguments[arguments.len() - 2..].to_vec()
+        };
+        assert_eq!(
+            peers(&members),
+            ["--peer=1=127.0.0.1:121", "--peer=3=127.0.0.1:123"]
+        );
+        assert_eq!(members.renew(3), 4);
+        assert_eq!(members.renew(1), 5);
+        assert_eq!(
+            peers(&members),
+            ["--peer=5=127.0.0.1:121", "--peer=4=127.0.0.1:123"]
         );
     }
 
     #[test]
-    fn a_new_node_has_a_number_of_its_own_joins_through_another_and_keeps_the_place() {
+    fn a_new_node_has_a_number_of_its_own_keeps_the_place_and_joins_through_another() {
         let mut members = members(Path::new("d"));
-        assert_eq!(members.renew(3), 4);
-        assert_eq!(members.renew(1), 5);
-        let arguments = members.arguments(3);
+        members.renew(3);
+        let arguments = members.joining_arguments(3);
         for argument in [
             "--id=4",
             "--addr=127.0.0.1:3",
-            "--peer=5=127.0.0.1:131",
             "--join=127.0.0.1:11",
             "--token-file=d/node-1/data/TOKEN",
         ] {
-            assert!(has(&arguments, argument), "{argument}: {arguments:?}");
+            let mut found = arguments.iter();
+            assert!(found.any(|found| found == argument), "{argument}");
         }
-        assert!(has(&members.arguments(2), "--peer=4=127.0.0.1:123"));
-        assert!(
-            !members
-                .arguments(2)
-                .iter()
-                .any(|argument| argument.starts_with("--join"))
-        );
     }
 
     #[test]

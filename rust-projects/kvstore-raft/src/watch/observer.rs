@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use raft::{Core, Index, NodeId, Role, SnapshotMeta, Term};
+use raft::{Configuration, Core, Index, NodeId, Role, SnapshotMeta, Term};
 
 use super::metrics::Metrics;
 
@@ -35,6 +35,7 @@ pub(crate) struct Observer {
     seen: Seen,
     /// Whoever led last.
     led: Option<(Term, NodeId)>,
+    members: Configuration,
 }
 
 impl Observer {
@@ -43,6 +44,7 @@ impl Observer {
         Self {
             metrics,
             led: seen.leader.map(|leader| (seen.term, leader)),
+            members: core.configuration().1.clone(),
             seen,
         }
     }
@@ -54,15 +56,14 @@ impl Observer {
             return;
         }
         let before = std::mem::replace(&mut self.seen, now);
-        if now.configured != before.configured {
-            let (index, members) = core.configuration();
-            let (voters, learners) = (&members.voters, &members.learners);
-            let joint = members.is_joint();
+        // Compaction moves them to the snapshot's entry, and changes nothing.
+        if now.configured != before.configured && *core.configuration().1 != self.members {
+            self.members = core.configuration().1.clone();
             tracing::info!(
-                index,
-                ?voters,
-                ?learners,
-                joint,
+                index = now.configured,
+                voters = ?self.members.voters,
+                learners = ?self.members.learners,
+                joint = self.members.is_joint(),
                 "the members are others now"
             );
         }
