@@ -16,7 +16,7 @@ use replica::{
 };
 use storage::SyncPolicy;
 use storage::file::{FileSystem, RealFs};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 
@@ -34,6 +34,9 @@ use crate::tls::{AddressError, Credentials};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, View};
 use crate::watch;
+
+/// Connections that wait to be accepted. Of more the kernel drops the first packet, and who sent it tries again after a second.
+const BACKLOG: u32 = 4096;
 
 /// How a node is run.
 #[derive(Debug, Clone)]
@@ -192,8 +195,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
             .endpoint(address)
             .map_err(AccessError::from)?;
     }
-    let listener = listen(config.addr).await?;
-    let peer_listener = listen(config.peer_addr).await?;
+    let listener = listen(config.addr)?;
+    let peer_listener = listen(config.peer_addr)?;
     let metrics_listener = match config.metrics_addr {
         Some(addr) => Some(watch::listen(addr, config.metrics_for_anybody).await?),
         None => None,
@@ -328,9 +331,18 @@ fn ended_with(joined: Joined, node: NodeId) -> Result<(), RunError> {
     }
 }
 
-async fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
-    let bound = TcpListener::bind(addr).await;
-    bound.map_err(|source| RunError::Listen { addr, source })
+fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
+    let listening = || {
+        let socket = match addr {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // As `TcpListener::bind` has it: a node that was killed can start again at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|source| RunError::Listen { addr, source })
 }
 
 /// The state machine's engines: never synced per write, since the log is.
@@ -436,4 +448,22 @@ fn next_boot(data_dir: &Path) -> Result<u64, RunError> {
     let boot: u64 = before + 1;
     RealFs.write_durably(&path, format!("{boot}\n").as_bytes())?;
     Ok(boot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_until_it_is_accepted() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let patience = Duration::from_millis(900);
+        let burst: Vec<_> = (0..300)
+            .map(|_| std::net::TcpStream::connect_timeout(&addr, patience).unwrap())
+            .collect();
+        for _ in burst {
+            listener.accept().await.unwrap();
+        }
+    }
 }
