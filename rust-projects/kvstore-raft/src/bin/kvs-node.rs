@@ -25,7 +25,7 @@ Examples:
   kvs-node run --id 4 --data-dir /var/lib/node-4 --addr 127.0.0.1:4003 --peer-addr 127.0.0.1:2382 \\
     --join 127.0.0.1:2379 --token-file /var/lib/node-1/TOKEN
   kvs-node run --id 1 --data-dir /var/lib/node-1 --metrics-addr 127.0.0.1:9400    then: curl 127.0.0.1:9400/metrics
-  kvs-node run --id 1 --data-dir /var/lib/node-1 --addr 10.0.0.1:4000 --password-file password --peer-addr 10.0.0.1:2379 \
+  kvs-node run --id 1 --data-dir /var/lib/node-1 --addr 10.0.0.1:4000 --password-file password --peer-addr 10.0.0.1:2379 \\
     --tls-cert node-1.crt --tls-key node-1.key --tls-ca ca.crt --peer 2=10.0.0.2:2379 --peer 3=10.0.0.3:2379
 
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong command line, 3 disk or data failed, 4 not a member of the cluster, or no longer.";
