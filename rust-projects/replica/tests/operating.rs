@@ -2,32 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::time::Duration;
+mod support;
 
-use bytes::Bytes;
-use raft::{Configuration, Message, NodeId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raft::{Configuration, NodeId};
 use replica::{
-    Actions, Answer, Client, Declined, Event, FORMAT, Member, Now, Order, PeerMessage, Receiving,
-    Recovered, Replica, Restore, Settings, Staging, StateEngine, Stop,
+    Answer, Declined, Event, FORMAT, Member, Order, Recovered, Replica, Restore, Settings, Stop,
 };
 use storage::{MemoryEngine, Reader};
-
-/// Servers whose disks take no time, and a network that loses what goes to whom is cut off.
-struct Cluster {
-    servers: BTreeMap<NodeId, Replica>,
-    now: Now,
-    under_way: VecDeque<(NodeId, NodeId, PeerMessage)>,
-    answers: BTreeMap<Client, Answer>,
-    stopped: BTreeMap<NodeId, Stop>,
-    cut_off: BTreeSet<NodeId>,
-    clients: Client,
-    /// Brought so far.
-    snapshots: usize,
-    /// Snapshots that arrive are kept here if this is set: they take a while.
-    slow: Option<Vec<(NodeId, NodeId, PeerMessage)>>,
-}
+use support::{Cluster, request};
 
 /// Of the log, for a peer that a snapshot is on its way to.
 const PIN_BYTES: usize = 20_000;
@@ -42,159 +27,37 @@ fn member(node: NodeId) -> Member {
     }
 }
 
-/// An engine beside another one, both in memory.
-struct Beside(Arc<dyn StateEngine>);
+/// Every server announces itself, and its log is compacted all the time.
+fn settings(settings: &mut Settings) {
+    settings.member = Some(member(settings.raft.id));
+    (settings.flush_bytes, settings.compact_bytes) = (1, 1000);
+    (settings.keep_bytes, settings.pin_bytes) = (100, PIN_BYTES);
+}
 
-impl Staging for Beside {
-    fn engine(&self) -> &Arc<dyn StateEngine> {
-        &self.0
-    }
+fn founded_by(nodes: NodeId) -> Cluster {
+    Cluster::of(nodes, 1..=nodes, settings)
+}
 
-    fn switch(self: Box<Self>) -> storage::Result<Arc<dyn StateEngine>> {
-        Ok(self.0)
-    }
+/// A server that belongs to no cluster yet.
+fn start(cluster: &mut Cluster, node: NodeId) {
+    cluster.start(node, &Configuration::default(), settings);
 }
 
 impl Cluster {
-    fn new(nodes: NodeId) -> Self {
-        Self::of(nodes, 1..=nodes)
-    }
-
-    /// Founded by so many, of which these are there.
-    fn of(founders: NodeId, there: impl Iterator<Item = NodeId>) -> Self {
-        let now = Now {
-            time: Duration::ZERO,
-            wall_ms: 1,
-        };
-        let mut cluster = Self {
-            servers: BTreeMap::new(),
-            now,
-            under_way: VecDeque::new(),
-            answers: BTreeMap::new(),
-            stopped: BTreeMap::new(),
-            cut_off: BTreeSet::new(),
-            clients: 0,
-            snapshots: 0,
-            slow: None,
-        };
-        let founders = Configuration::of_voters(1..=founders);
-        there.for_each(|node| cluster.start(node, &founders));
-        cluster.pass(2000);
-        cluster
-    }
-
-    fn start(&mut self, node: NodeId, configuration: &Configuration) {
-        let mut settings = Settings::new(node);
-        settings.member = Some(member(node));
-        (settings.flush_bytes, settings.compact_bytes) = (1, 1000);
-        (settings.keep_bytes, settings.pin_bytes) = (100, PIN_BYTES);
-        let log = Recovered {
-            configuration: configuration.clone(),
-            ..Recovered::default()
-        };
-        let engine = Arc::new(MemoryEngine::new());
-        let (replica, _) = Replica::open(settings, engine, log, 1, self.now, node).unwrap();
-        self.servers.insert(node, replica);
-    }
-
-    fn step(&mut self, node: NodeId, event: Event) {
-        let Some(server) = self.servers.get_mut(&node) else {
-            return;
-        };
-        let actions = server.step(self.now, event).unwrap();
-        self.carry_out(node, actions);
-    }
-
-    fn carry_out(&mut self, node: NodeId, actions: Actions) {
-        let messages = actions.messages.into_iter();
-        self.under_way
-            .extend(messages.map(|(to, message)| (node, to, message)));
-        self.answers.extend(actions.answers);
-        self.stopped
-            .extend(actions.stop.map(|reason| (node, reason)));
-        if let Some(write) = actions.write {
-            self.step(node, Event::Persisted(write.number));
-        }
-        if let Some(index) = actions.flush {
-            self.step(node, Event::Flushed(index));
-        }
-    }
-
-    /// A message arrives, a snapshot with its data.
-    fn arrive(&mut self, from: NodeId, to: NodeId, message: PeerMessage) {
-        let PeerMessage::Raft(envelope) = message else {
-            return self.step(to, Event::Peer(from, message));
-        };
-        let Message::InstallSnapshot { snapshot, .. } = &envelope.message else {
-            return self.step(to, Event::Peer(from, PeerMessage::Raft(envelope)));
-        };
-        if let Some(slow) = &mut self.slow {
-            return slow.push((from, to, PeerMessage::Raft(envelope)));
-        }
-        let data = self.servers[&from].snapshot(snapshot.id);
-        let mut receiving =
-            Receiving::new(Box::new(Beside(Arc::new(MemoryEngine::new()))), snapshot);
-        for chunk in data.unwrap().chunks(100) {
-            receiving.take(&chunk.unwrap()).unwrap();
-        }
-        let staged = receiving.finish().unwrap();
-        self.step(to, Event::Snapshot(envelope, staged));
-        let delivered = true;
-        self.step(from, Event::SnapshotSent { to, delivered });
-        self.snapshots += 1;
-    }
-
-    /// Lets time go by, at most 10 ms at once.
-    fn pass(&mut self, ms: u64) {
-        for _ in 0..ms / 10 {
-            self.now.time += Duration::from_millis(10);
-            self.now.wall_ms += 10;
-            self.deliver();
-            let due: Vec<_> = self.servers.keys().copied().collect();
-            for node in due {
-                self.step(node, Event::Tick);
-            }
-        }
-        self.deliver();
-    }
-
-    fn deliver(&mut self) {
-        while let Some((from, to, message)) = self.under_way.pop_front() {
-            if !self.cut_off.contains(&from) && !self.cut_off.contains(&to) {
-                self.arrive(from, to, message);
-            }
-        }
-    }
-
-    fn leader(&self) -> NodeId {
-        let leads = |(&node, server): (&NodeId, &Replica)| {
-            (server.is_leader() && !self.cut_off.contains(&node)).then_some(node)
-        };
-        self.servers.iter().find_map(leads).expect("somebody leads")
-    }
-
-    fn ask(&mut self, event: impl FnOnce(Client) -> Event) -> Answer {
-        self.clients += 1;
-        let client = self.clients;
-        self.step(self.leader(), event(client));
-        self.pass(2000);
-        self.answers.remove(&client).expect("it is answered")
-    }
-
     fn order(&mut self, order: Order) -> Answer {
         self.ask(|client| Event::Order(client, order))
     }
 
-    fn set(&mut self, key: &'static str) {
-        let command = ["SET", key, "x"].map(|argument| Bytes::from_static(argument.as_bytes()));
-        let answer = self.ask(|client| Event::Write(vec![(client, vec![command.to_vec()])]));
+    fn set(&mut self, key: &str) {
+        let command = request(&format!("SET {key} x"));
+        let answer = self.ask(|client| Event::Write(vec![(client, command)]));
         assert!(matches!(answer, Answer::Replies(_)), "{answer:?}");
     }
 }
 
 #[test]
 fn servers_announce_themselves_and_everybody_knows_everybody() {
-    let cluster = Cluster::new(3);
+    let cluster = founded_by(3);
     let hashes: BTreeSet<_> = cluster
         .servers
         .values()
@@ -216,7 +79,7 @@ fn servers_announce_themselves_and_everybody_knows_everybody() {
 
 #[test]
 fn a_server_that_joins_learns_the_log_and_votes_once_it_is_promoted() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     cluster.set("before");
     let behind = cluster.order(Order::Add(4, member(4)));
     assert!(matches!(behind, Answer::Done(_)), "{behind:?}");
@@ -225,7 +88,7 @@ fn a_server_that_joins_learns_the_log_and_votes_once_it_is_promoted() {
         panic!("it has not even started: {declined:?}");
     };
     assert!(behind > 0);
-    cluster.start(4, &Configuration::default());
+    start(&mut cluster, 4);
     cluster.pass(1000);
     let promoted = cluster.order(Order::Promote(4));
     assert!(matches!(promoted, Answer::Done(_)), "{promoted:?}");
@@ -241,7 +104,7 @@ fn a_server_that_joins_learns_the_log_and_votes_once_it_is_promoted() {
 
 #[test]
 fn a_server_that_joins_by_a_snapshot_knows_who_is_where_and_who_was_removed() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     let removed = cluster.order(Order::Remove(3));
     assert!(matches!(removed, Answer::Done(_)), "{removed:?}");
     cluster.servers.remove(&3);
@@ -249,7 +112,7 @@ fn a_server_that_joins_by_a_snapshot_knows_who_is_where_and_who_was_removed() {
         cluster.set("again");
     }
     cluster.order(Order::Add(4, member(4)));
-    cluster.start(4, &Configuration::default());
+    start(&mut cluster, 4);
     cluster.pass(2000);
     assert!(cluster.snapshots > 0, "the log was compacted");
     let registry = |node: NodeId| cluster.servers[&node].machine().registry();
@@ -260,7 +123,7 @@ fn a_server_that_joins_by_a_snapshot_knows_who_is_where_and_who_was_removed() {
 
 /// Three servers, of which the third was away for so long that it needs a snapshot, which is under way.
 fn third_needs_a_snapshot() -> Cluster {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     let done = cluster.order(Order::Transfer(Some(1)));
     assert!(matches!(done, Answer::Done(_)), "{done:?}");
     cluster.cut_off.insert(3);
@@ -328,21 +191,21 @@ fn a_log_that_is_kept_for_a_peer_has_a_bound() {
 
 #[test]
 fn a_number_that_belongs_to_other_data_is_declined_also_if_its_server_was_never_heard_of() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     let other = Member {
         incarnation: 77,
         ..member(2)
     };
     let declined = Answer::Declined(Declined::OtherData(2));
     assert_eq!(cluster.order(Order::Add(2, other)), declined);
-    let mut cluster = Cluster::of(3, [1, 2].into_iter());
+    let mut cluster = Cluster::of(3, [1, 2].into_iter(), settings);
     let declined = Answer::Declined(Declined::OtherData(3));
     assert_eq!(cluster.order(Order::Add(3, member(3))), declined);
 }
 
 #[test]
 fn a_server_that_is_removed_stops_and_its_number_is_never_taken_again() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     let leader = cluster.leader();
     let removed = cluster.order(Order::Remove(leader));
     assert!(matches!(removed, Answer::Done(_)), "{removed:?}");
@@ -356,9 +219,9 @@ fn a_server_that_is_removed_stops_and_its_number_is_never_taken_again() {
 
 #[test]
 fn a_learner_that_is_removed_is_told_though_it_receives_nothing_any_more() {
-    let mut cluster = Cluster::new(1);
+    let mut cluster = founded_by(1);
     cluster.order(Order::Add(2, member(2)));
-    cluster.start(2, &Configuration::default());
+    start(&mut cluster, 2);
     cluster.pass(1000);
     let removed = cluster.order(Order::Remove(2));
     assert!(matches!(removed, Answer::Done(_)), "{removed:?}");
@@ -367,7 +230,7 @@ fn a_learner_that_is_removed_is_told_though_it_receives_nothing_any_more() {
 
 #[test]
 fn leadership_goes_to_who_is_asked_for_or_else_to_one_that_can_be_reached() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     let first = cluster.leader();
     let to = first % 3 + 1;
     let other = to % 3 + 1;
@@ -385,7 +248,7 @@ fn leadership_goes_to_who_is_asked_for_or_else_to_one_that_can_be_reached() {
 
 #[test]
 fn a_leader_that_stops_has_a_successor_before_an_election_timeout_is_over() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     let leader = cluster.leader();
     cluster.step(leader, Event::Stop);
     cluster.pass(50);
@@ -397,7 +260,7 @@ fn a_leader_that_stops_has_a_successor_before_an_election_timeout_is_over() {
 
 #[test]
 fn a_backup_is_the_state_of_a_new_cluster_with_one_founder() {
-    let mut cluster = Cluster::new(3);
+    let mut cluster = founded_by(3);
     // So that the founder has a session in the backup, with starts and numbers that it will use again.
     let done = cluster.order(Order::Transfer(Some(1)));
     assert!(matches!(done, Answer::Done(_)), "{done:?}");

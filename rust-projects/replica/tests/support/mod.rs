@@ -8,23 +8,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::{Configuration, NodeId, WriteNumber};
+use raft::{Configuration, Message, NodeId, WriteNumber};
 use replica::{
-    Actions, Answer, Client, Event, Now, PeerMessage, Recovered, Replica, Request, Settings,
+    Actions, Answer, Client, Event, Now, PeerMessage, Receiving, Recovered, Replica, Request,
+    Settings, Staging, StateEngine, Stop,
 };
 use storage::MemoryEngine;
 use wire::Reply;
 
-pub(crate) struct Group {
+pub(crate) struct Cluster {
     pub(crate) servers: BTreeMap<NodeId, Replica>,
-    now: Now,
+    pub(crate) now: Now,
     under_way: VecDeque<(NodeId, NodeId, PeerMessage)>,
     answers: BTreeMap<Client, Answer>,
+    pub(crate) stopped: BTreeMap<NodeId, Stop>,
     /// Nothing comes from them or to them.
     pub(crate) cut_off: BTreeSet<NodeId>,
     /// What they write is not durable yet.
     held: BTreeMap<NodeId, Vec<WriteNumber>>,
     clients: Client,
+    /// Brought so far.
+    pub(crate) snapshots: usize,
+    /// Snapshots that arrive are kept here if this is set: they take a while.
+    pub(crate) slow: Option<Vec<(NodeId, NodeId, PeerMessage)>>,
+}
+
+/// An engine beside another one, both in memory.
+struct Beside(Arc<dyn StateEngine>);
+
+impl Staging for Beside {
+    fn engine(&self) -> &Arc<dyn StateEngine> {
+        &self.0
+    }
+
+    fn switch(self: Box<Self>) -> storage::Result<Arc<dyn StateEngine>> {
+        Ok(self.0)
+    }
 }
 
 /// A request of one command.
@@ -42,35 +61,55 @@ pub(crate) fn one(reply: Reply) -> Answer {
     Answer::Replies(vec![reply])
 }
 
-impl Group {
+impl Cluster {
     /// Three servers, of which one leads.
     pub(crate) fn new(settings: impl Fn(&mut Settings)) -> Self {
+        Self::of(3, 1..=3, settings)
+    }
+
+    /// Founded by so many, of which these are there.
+    pub(crate) fn of(
+        founders: NodeId,
+        there: impl Iterator<Item = NodeId>,
+        settings: impl Fn(&mut Settings),
+    ) -> Self {
         let now = Now {
             time: Duration::ZERO,
             wall_ms: 1,
         };
-        let servers = (1..=3).map(|node| {
-            let mut its = Settings::new(node);
-            settings(&mut its);
-            let log = Recovered {
-                configuration: Configuration::of_voters(1..=3),
-                ..Recovered::default()
-            };
-            let engine = Arc::new(MemoryEngine::new());
-            let (replica, _) = Replica::open(its, engine, log, 1, now, node).unwrap();
-            (node, replica)
-        });
-        let mut group = Self {
-            servers: servers.collect(),
+        let mut cluster = Self {
+            servers: BTreeMap::new(),
             now,
             under_way: VecDeque::new(),
             answers: BTreeMap::new(),
+            stopped: BTreeMap::new(),
             cut_off: BTreeSet::new(),
             held: BTreeMap::new(),
             clients: 0,
+            snapshots: 0,
+            slow: None,
         };
-        group.pass(2000);
-        group
+        let founders = Configuration::of_voters(1..=founders);
+        there.for_each(|node| cluster.start(node, &founders, &settings));
+        cluster.pass(2000);
+        cluster
+    }
+
+    pub(crate) fn start(
+        &mut self,
+        node: NodeId,
+        configuration: &Configuration,
+        settings: impl Fn(&mut Settings),
+    ) {
+        let mut its = Settings::new(node);
+        settings(&mut its);
+        let log = Recovered {
+            configuration: configuration.clone(),
+            ..Recovered::default()
+        };
+        let engine = Arc::new(MemoryEngine::new());
+        let (replica, _) = Replica::open(its, engine, log, 1, self.now, node).unwrap();
+        self.servers.insert(node, replica);
     }
 
     pub(crate) fn leader(&self) -> NodeId {
@@ -134,20 +173,33 @@ impl Group {
         self.answers.remove(&client)
     }
 
+    /// A client of the leader asks, and waits.
+    pub(crate) fn ask(&mut self, event: impl FnOnce(Client) -> Event) -> Answer {
+        self.clients += 1;
+        let client = self.clients;
+        self.step(self.leader(), event(client));
+        self.pass(2000);
+        self.answer(client).expect("it is answered")
+    }
+
     /// Lets time go by, at most 10 ms at once.
     pub(crate) fn pass(&mut self, ms: u64) {
         for _ in 0..ms / 10 {
             self.now.time += Duration::from_millis(10);
             self.now.wall_ms += 10;
-            for node in 1..=3 {
+            self.deliver();
+            let due: Vec<_> = self.servers.keys().copied().collect();
+            for node in due {
                 self.step(node, Event::Tick);
             }
-            self.deliver();
         }
+        self.deliver();
     }
 
     pub(crate) fn step(&mut self, node: NodeId, event: Event) {
-        let server = self.servers.get_mut(&node).unwrap();
+        let Some(server) = self.servers.get_mut(&node) else {
+            return;
+        };
         let actions = server.step(self.now, event).unwrap();
         self.carry_out(node, actions);
     }
@@ -157,19 +209,47 @@ impl Group {
         self.under_way
             .extend(messages.map(|(to, message)| (node, to, message)));
         self.answers.extend(actions.answers);
-        let Some(write) = actions.write else {
-            return;
-        };
-        match self.held.get_mut(&node) {
-            Some(held) => held.push(write.number),
-            None => self.step(node, Event::Persisted(write.number)),
+        self.stopped
+            .extend(actions.stop.map(|reason| (node, reason)));
+        if let Some(write) = actions.write {
+            match self.held.get_mut(&node) {
+                Some(held) => held.push(write.number),
+                None => self.step(node, Event::Persisted(write.number)),
+            }
         }
+        if let Some(index) = actions.flush {
+            self.step(node, Event::Flushed(index));
+        }
+    }
+
+    /// A message arrives, a snapshot with its data.
+    pub(crate) fn arrive(&mut self, from: NodeId, to: NodeId, message: PeerMessage) {
+        let PeerMessage::Raft(envelope) = message else {
+            return self.step(to, Event::Peer(from, message));
+        };
+        let Message::InstallSnapshot { snapshot, .. } = &envelope.message else {
+            return self.step(to, Event::Peer(from, PeerMessage::Raft(envelope)));
+        };
+        if let Some(slow) = &mut self.slow {
+            return slow.push((from, to, PeerMessage::Raft(envelope)));
+        }
+        let data = self.servers[&from].snapshot(snapshot.id);
+        let mut receiving =
+            Receiving::new(Box::new(Beside(Arc::new(MemoryEngine::new()))), snapshot);
+        for chunk in data.unwrap().chunks(100) {
+            receiving.take(&chunk.unwrap()).unwrap();
+        }
+        let staged = receiving.finish().unwrap();
+        self.step(to, Event::Snapshot(envelope, staged));
+        let delivered = true;
+        self.step(from, Event::SnapshotSent { to, delivered });
+        self.snapshots += 1;
     }
 
     fn deliver(&mut self) {
         while let Some((from, to, message)) = self.under_way.pop_front() {
             if !self.cut_off.contains(&from) && !self.cut_off.contains(&to) {
-                self.step(to, Event::Peer(from, message));
+                self.arrive(from, to, message);
             }
         }
     }
