@@ -2,7 +2,7 @@
 //!
 //! Whoever reaches an address that is not guarded can read and write everything, so such an address must be one of this machine.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,11 +80,11 @@ impl Access {
         let client_tls = self.client_tls.acceptor()?;
         // TLS alone hides what is said, but not from whoever asks.
         let knows_clients = password.is_some() || self.client_tls.client_tls_ca.is_some();
-        if !knows_clients && !is_local(addr) {
+        if !knows_clients && !is_local(addr.ip()) {
             return Err(AccessError::OpenToClients(addr));
         }
         let credentials = self.tls.read()?;
-        if !is_local(peer_addr) && !credentials.are_there() {
+        if !is_local(peer_addr.ip()) && !credentials.are_there() {
             return Err(AccessError::OpenToPeers(peer_addr));
         }
         if peer_addr.ip().is_unspecified() {
@@ -102,8 +102,8 @@ impl Access {
 }
 
 /// Whether only this machine reaches it.
-fn is_local(addr: SocketAddr) -> bool {
-    addr.ip().to_canonical().is_loopback()
+pub(crate) fn is_local(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
 #[cfg(test)]

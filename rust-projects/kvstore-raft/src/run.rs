@@ -198,7 +198,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let listener = listen(config.addr)?;
     let peer_listener = listen(config.peer_addr)?;
     let metrics_listener = match config.metrics_addr {
-        Some(addr) => Some(watch::listen(addr, config.metrics_for_anybody).await?),
+        Some(addr) => Some(watch::listen(addr, config.metrics_for_anybody)?),
         None => None,
     };
     RealFs.create_dir_all(&config.data_dir)?;
@@ -331,7 +331,8 @@ fn ended_with(joined: Joined, node: NodeId) -> Result<(), RunError> {
     }
 }
 
-fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
+/// Must be called within a runtime.
+pub(crate) fn listen(addr: SocketAddr) -> Result<TcpListener, RunError> {
     let listening = || {
         let socket = match addr {
             SocketAddr::V4(_) => TcpSocket::new_v4(),

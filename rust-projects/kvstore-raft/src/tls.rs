@@ -30,6 +30,8 @@ use secrets::SecretError;
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
+use crate::access::is_local;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where certificate, key and CA are, all in PEM.
@@ -224,7 +226,7 @@ impl Credentials {
             Some(mutual) => endpoint
                 .tls_config(mutual.client.clone().domain_name(host))
                 .map_err(|_| wrong()),
-            None if is_local(&host) => Ok(endpoint),
+            None if is_this_machine(&host) => Ok(endpoint),
             None => Err(AddressError::Unguarded(address.to_owned())),
         }
     }
@@ -276,10 +278,8 @@ impl ClientTlsFiles {
     }
 }
 
-/// Whether a host is this machine.
-fn is_local(host: &str) -> bool {
-    let ip: Result<std::net::IpAddr, _> = host.parse();
-    ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
+fn is_this_machine(host: &str) -> bool {
+    host.parse().map_or(host == "localhost", is_local)
 }
 
 fn provider() -> Arc<CryptoProvider> {

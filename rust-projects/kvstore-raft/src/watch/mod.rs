@@ -34,9 +34,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex, oneshot};
 
+use crate::access::is_local;
 use crate::inbox::Inbox;
 use crate::node::{Input, Report};
-use crate::run::RunError;
+use crate::run::{self, RunError};
 use few::Few;
 pub(crate) use metrics::Metrics;
 pub(crate) use observer::Observer;
@@ -61,12 +62,11 @@ struct Watched {
 ///
 /// # Errors
 /// [`RunError::MetricsNotLoopback`], [`RunError::Listen`].
-pub(crate) async fn listen(addr: SocketAddr, for_anybody: bool) -> Result<TcpListener, RunError> {
-    if !addr.ip().is_loopback() && !for_anybody {
+pub(crate) fn listen(addr: SocketAddr, for_anybody: bool) -> Result<TcpListener, RunError> {
+    if !is_local(addr.ip()) && !for_anybody {
         return Err(RunError::MetricsNotLoopback(addr));
     }
-    let bound = TcpListener::bind(addr).await;
-    let listener = bound.map_err(|source| RunError::Listen { addr, source })?;
+    let listener = run::listen(addr)?;
     tracing::info!(%addr, "metrics and health are shown");
     Ok(listener)
 }
