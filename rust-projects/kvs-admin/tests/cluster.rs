@@ -1,16 +1,19 @@
-//! `kvs-admin cluster` on nodes that run in this process, on ports that the system chose.
+//! `kvs-admin cluster` on nodes that run in this process.
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
+#[path = "../../kvstore-raft/tests/support/ports.rs"]
+mod ports;
 mod support;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use kvstore_raft::{Config, RunError};
+use ports::free_ports;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -36,12 +39,10 @@ struct Place {
 impl Place {
     /// For so many nodes.
     fn new(nodes: usize) -> Self {
-        let listeners: Vec<_> = (0..2 * nodes)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
+        let ports = free_ports(u16::try_from(2 * nodes).unwrap());
         Self {
             dir: tempfile::tempdir().unwrap(),
-            addrs: listeners.iter().map(|l| l.local_addr().unwrap()).collect(),
+            addrs: ports.map(|port| ([127, 0, 0, 1], port).into()).collect(),
             runtime: Runtime::new().unwrap(),
         }
     }

@@ -4,16 +4,19 @@
 
 #[path = "../../kvstore-raft/tests/support/certificates.rs"]
 mod certificates;
+#[path = "../../kvstore-raft/tests/support/ports.rs"]
+mod ports;
 mod support;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use certificates::{Authority, Files};
 use kvstore_raft::{Access, Config, RunError, TlsFiles};
+use ports::free_ports;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,8 +32,8 @@ struct Node {
 
 /// A cluster of one in this process until it is told to stop, and its address for operators.
 fn node(runtime: &Runtime, dir: &Path, files: &Files) -> (Node, SocketAddr) {
-    let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [addr, peer_addr] = listeners.map(|listener| listener.local_addr().unwrap());
+    let first = free_ports(2).start;
+    let [addr, peer_addr] = [first, first + 1].map(|port| ([127, 0, 0, 1], port).into());
     let config = Config {
         cluster: "keyproof".to_owned(),
         id: 1,

@@ -1,15 +1,19 @@
 //! The tour of three nodes in README.md: its commands are run by one shell, and what they print is compared.
 //!
-//! The programs are those of this build, the directory is empty and the ports are ones that the system picks.
+//! The programs are those of this build, the directory is empty and the ports are free ones.
 
 #![allow(clippy::unwrap_used)] // clippy exempts test functions only, not their helpers
 
+#[path = "support/ports.rs"]
+mod ports;
+
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use ports::free_ports;
 
 const README: &str = include_str!("../../../README.md");
 const NODE: &str = env!("CARGO_BIN_EXE_kvs-node");
@@ -51,22 +55,6 @@ fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.trim_end(), text.trim_end());
     pattern.lines().count() == text.lines().count()
         && pattern.lines().zip(text.lines()).all(line_matches)
-}
-
-/// The first of three ports in a row that were free a moment ago.
-fn free_ports() -> u16 {
-    for _ in 0..100 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let is_free = |offset| {
-            port.checked_add(offset)
-                .is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        };
-        if is_free(1) && is_free(2) {
-            return port;
-        }
-    }
-    panic!("loopback has no three free ports in a row");
 }
 
 /// The shell, and whatever it started; killed when dropped.
@@ -130,7 +118,7 @@ fn the_tour_of_three_nodes_prints_what_the_readme_says() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let (port, peer_port) = (free_ports(), free_ports());
+    let [port, peer_port] = [3, 3].map(|nodes| free_ports(nodes).start);
     let mut script = String::new();
     for (command, _) in &steps {
         let mut command = command

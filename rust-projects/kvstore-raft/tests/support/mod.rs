@@ -1,15 +1,17 @@
-//! Nodes as processes, on ports that the system chose.
+//! Nodes as processes.
 
 #![allow(dead_code, reason = "not every test uses everything")]
 
+mod ports;
+
 use std::fs;
 use std::io::Read;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use ports::free_ports;
 use wire::{Client, Reply};
 
 /// For whatever has to happen in the end.
@@ -74,7 +76,7 @@ impl Place {
     pub(crate) fn new(nodes: usize, founders: usize) -> Self {
         Self {
             dir: tempfile::tempdir().expect("there is room for a directory"),
-            ports: free_ports(2 * nodes),
+            ports: free_ports(u16::try_from(2 * nodes).expect("clusters are small")).collect(),
             founders,
         }
     }
@@ -202,17 +204,6 @@ pub(crate) fn private(path: &Path, text: &str) {
     fs::write(path, text).expect("the directory can be written");
     let owner_only = fs::Permissions::from_mode(0o600);
     fs::set_permissions(path, owner_only).expect("the file is ours");
-}
-
-/// Ports that were free a moment ago.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
-        .collect();
-    let ports = listeners
-        .iter()
-        .map(|listener| listener.local_addr().expect("it is bound").port());
-    ports.collect()
 }
 
 /// Asks until the node answers without an error: it may not listen yet, or know no leader.
