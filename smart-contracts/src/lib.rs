@@ -1,0 +1,1 @@
+//! Solidity contracts, their compiled form, and a local EVM that runs them.

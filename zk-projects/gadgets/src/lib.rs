@@ -1,0 +1,1 @@
+//! Poseidon, Merkle trees, nullifiers, ranges: native code and circuits that agree.

@@ -1,0 +1,1 @@
+//! Membership in a tree without showing which leaf.

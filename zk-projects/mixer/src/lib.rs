@@ -1,0 +1,1 @@
+//! Withdraw from a pool of equal deposits without showing which was yours.

@@ -1,0 +1,1 @@
+//! Log in with a password that the verifier never sees.

@@ -1,0 +1,3 @@
+//! The files of snarkjs and circom, read and written by our own code.
+
+pub mod binary;

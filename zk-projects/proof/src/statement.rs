@@ -1,0 +1,128 @@
+//! What can be proved: one type for each statement, from which circuit, contract, command line and tests take the order and meaning
+//! of its public inputs.
+
+use ark_bn254::Fr;
+use ark_ff::Field;
+use ark_relations::gr1cs::{
+    ConstraintSystem, ConstraintSystemRef, OptimizationGoal, SynthesisError, SynthesisMode,
+};
+use ark_std::rand::{CryptoRng, RngCore};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::r1cs::R1cs;
+
+/// Which values a public input may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Range {
+    /// Any number below r.
+    Field,
+    /// Any number below 2^bits.
+    Bits(u32),
+}
+
+/// One public input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PublicInput {
+    /// Its name, the same in JSON, in the contract and in error messages.
+    pub name: &'static str,
+    /// Which values it may have. The verifier checks it, whatever the circuit does.
+    pub range: Range,
+    /// Who chooses it, in a few words: the contract, the prover, whoever deployed.
+    pub chosen_by: &'static str,
+}
+
+/// An input was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct InputError {
+    /// The field of the JSON input, with dots: `private.path.3`.
+    pub field: String,
+    /// What is wrong, without the value: it may be secret.
+    pub problem: String,
+}
+
+/// A statement: public inputs, private inputs, and the circuit that relates them.
+pub trait Statement {
+    /// The name of the crate, `mixer`, by which the command line knows it.
+    const NAME: &'static str;
+
+    /// The public inputs in the order of the proof.
+    const PUBLIC_INPUTS: &'static [PublicInput];
+
+    /// The public inputs by name.
+    type Public: Serialize + DeserializeOwned;
+
+    /// What only the prover knows. Implementations wipe it when dropped and print nothing of it.
+    type Private: Serialize + DeserializeOwned;
+
+    /// The public inputs as numbers, in the order of [`Self::PUBLIC_INPUTS`].
+    fn public_inputs(public: &Self::Public) -> Vec<Fr>;
+
+    /// Says in the user's terms what is wrong with an input that the circuit would not be satisfied by.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] with the field.
+    fn check(public: &Self::Public, private: &Self::Private) -> Result<(), InputError>;
+
+    /// Allocates the public inputs in order, then the private ones, and constrains them. The constraints must not depend on
+    /// values.
+    ///
+    /// # Errors
+    ///
+    /// Those of arkworks.
+    fn synthesize(
+        system: &ConstraintSystemRef<Fr>,
+        public: &Self::Public,
+        private: &Self::Private,
+    ) -> Result<(), SynthesisError>;
+
+    /// An input that satisfies the statement, with secrets of nobody.
+    fn sample<R: RngCore + CryptoRng>(random: &mut R) -> (Self::Public, Self::Private);
+}
+
+/// The constraints of a statement.
+///
+/// # Errors
+///
+/// Those of its synthesis.
+pub fn constraints<S: Statement>(
+    public: &S::Public,
+    private: &S::Private,
+) -> Result<R1cs, SynthesisError> {
+    let system = new_system(SynthesisMode::Setup);
+    S::synthesize(&system, public, private)?;
+    system.finalize();
+    R1cs::of_constraint_system(&system)
+}
+
+/// The values of all wires for an input: the constant one, the public inputs, everything else.
+///
+/// Does not check that they satisfy the constraints.
+///
+/// # Errors
+///
+/// Those of the statement's synthesis.
+pub fn witness<S: Statement>(
+    public: &S::Public,
+    private: &S::Private,
+) -> Result<Vec<Fr>, SynthesisError> {
+    let system = new_system(SynthesisMode::Prove {
+        construct_matrices: false,
+        generate_lc_assignments: false,
+    });
+    S::synthesize(&system, public, private)?;
+    let mut wires = system.instance_assignment()?;
+    wires.extend(system.witness_assignment()?);
+    debug_assert_eq!(wires[0], Fr::ONE);
+    Ok(wires)
+}
+
+fn new_system(mode: SynthesisMode) -> ConstraintSystemRef<Fr> {
+    let system = ConstraintSystem::new_ref();
+    system.set_optimization_goal(OptimizationGoal::Constraints);
+    system.set_mode(mode);
+    system
+}

@@ -1,0 +1,1 @@
+//! Private transfers of a shielded ERC-20 token.
