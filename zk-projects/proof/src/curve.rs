@@ -12,8 +12,9 @@
 //!
 //! The Montgomery form is also how arkworks holds numbers in memory, so reading it is a comparison with q and a copy.
 
-use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
+use ark_bn254::{Fq, Fq2, Fr};
 use ark_ec::AffineRepr;
+use ark_ec::short_weierstrass::Affine;
 use ark_ff::{BigInt, BigInteger, PrimeField, Zero};
 
 /// Bytes of a number of either field.
@@ -63,7 +64,7 @@ pub trait Point: AffineRepr<ScalarField = Fr> {
     fn in_subgroup(&self) -> bool;
 }
 
-impl Point for G1Affine {
+impl Point for Affine<ark_bn254::g1::Config> {
     const BYTES: usize = G1_BYTES;
 
     fn read_montgomery(bytes: &[u8]) -> Result<Self, EncodingError> {
@@ -97,7 +98,7 @@ impl Point for G1Affine {
     }
 }
 
-impl Point for G2Affine {
+impl Point for Affine<ark_bn254::g2::Config> {
     const BYTES: usize = G2_BYTES;
 
     fn read_montgomery(bytes: &[u8]) -> Result<Self, EncodingError> {
