@@ -3,5 +3,6 @@
 pub mod curve;
 pub mod files;
 pub mod key;
+pub mod msm;
 pub mod r1cs;
 pub mod statement;
