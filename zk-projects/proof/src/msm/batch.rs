@@ -17,7 +17,7 @@ const TOGETHER: usize = 256;
 /// # Panics
 ///
 /// If there are not twice as many points as sums.
-pub fn add_pairs<P: SWCurveConfig>(points: &[Affine<P>], sums: &mut [Affine<P>]) {
+pub(super) fn add_pairs<P: SWCurveConfig>(points: &[Affine<P>], sums: &mut [Affine<P>]) {
     assert_eq!(points.len(), 2 * sums.len(), "two points for each sum");
     let mut slopes = Vec::with_capacity(TOGETHER);
     for (points, sums) in points.chunks(2 * TOGETHER).zip(sums.chunks_mut(TOGETHER)) {

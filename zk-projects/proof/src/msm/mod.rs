@@ -22,14 +22,20 @@
 //!
 //! [bdlo]: https://eprint.iacr.org/2012/549
 
-pub mod batch;
+mod backend;
+mod batch;
 mod buckets;
 mod digits;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
+use ark_ec::AdditiveGroup;
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
-use ark_ec::{AdditiveGroup, CurveGroup};
 use rayon::prelude::*;
 
+pub use backend::{Backend, Curve};
 pub use digits::{Digits, best_window};
 
 /// One list of points and the digits of their numbers.
@@ -49,7 +55,17 @@ pub struct Part<'a, P: SWCurveConfig> {
 ///
 /// If a part has fewer numbers than points, or parts have windows of different width.
 #[must_use]
-pub fn sum<P: SWCurveConfig>(parts: &[Part<'_, P>]) -> Projective<P> {
+pub fn sum<P: Curve>(parts: &[Part<'_, P>]) -> Projective<P> {
+    sum_with(Backend::best(), parts)
+}
+
+/// Like [`sum`], by the code that is named.
+///
+/// # Panics
+///
+/// As [`sum`].
+#[must_use]
+pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective<P> {
     let Some(first) = parts.first() else {
         return Projective::ZERO;
     };
@@ -61,9 +77,18 @@ pub fn sum<P: SWCurveConfig>(parts: &[Part<'_, P>]) -> Projective<P> {
             "a number for each point"
         );
     }
+    let entered: Vec<Vec<Affine<P>>> = parts
+        .par_iter()
+        .map(|part| backend.enter(part.points))
+        .collect();
+    let parts: Vec<Part<'_, P>> = parts
+        .iter()
+        .zip(&entered)
+        .map(|(part, points)| Part { points, ..*part })
+        .collect();
     let sums: Vec<Projective<P>> = (0..first.digits.windows())
         .into_par_iter()
-        .map(|index| buckets::window_sum(parts, index, window))
+        .map(|index| buckets::window_sum(backend, &parts, index, window))
         .collect();
     sums.into_iter()
         .rev()
@@ -79,10 +104,7 @@ pub fn sum<P: SWCurveConfig>(parts: &[Part<'_, P>]) -> Projective<P> {
 ///
 /// If there are fewer numbers than points.
 #[must_use]
-pub fn msm<P: SWCurveConfig<ScalarField = ark_bn254::Fr>>(
-    points: &[Affine<P>],
-    numbers: &[ark_bn254::Fr],
-) -> Projective<P> {
+pub fn msm<P: Curve>(points: &[Affine<P>], numbers: &[ark_bn254::Fr]) -> Projective<P> {
     let digits = Digits::new(numbers, best_window(points.len()));
     sum(&[Part {
         points,
@@ -91,15 +113,9 @@ pub fn msm<P: SWCurveConfig<ScalarField = ark_bn254::Fr>>(
     }])
 }
 
-/// For callers that want it affine.
-#[must_use]
-pub fn affine<P: SWCurveConfig>(point: Projective<P>) -> Affine<P> {
-    point.into_affine()
-}
-
 #[cfg(test)]
 mod tests {
-    use ark_bn254::{Fr, G1Projective, G2Projective};
+    use ark_bn254::{Fr, G1Projective};
     use ark_ec::{CurveGroup, PrimeGroup, VariableBaseMSM};
     use ark_ff::{Field, UniformRand, Zero};
     use ark_std::rand::Rng;
@@ -141,17 +157,35 @@ mod tests {
             .sum()
     }
 
-    #[test]
-    fn the_sum_is_that_of_adding_one_by_one() {
+    fn agrees_with_adding_one_by_one<P: Curve>(backend: Backend) {
         let mut random = ark_std::test_rng();
         for count in [0, 1, 2, 3, 7, 64, 65, 300] {
-            let (points, numbers) = crowded(count, &mut random);
-            let expected: G1Projective = one_by_one(&points, &numbers);
-            assert_eq!(msm(&points, &numbers), expected, "{count} points of G1");
-            let (points, numbers) = crowded(count, &mut random);
-            let expected: G2Projective = one_by_one(&points, &numbers);
-            assert_eq!(msm(&points, &numbers), expected, "{count} points of G2");
+            let (points, numbers) = crowded::<P>(count, &mut random);
+            let digits = Digits::new(&numbers, best_window(count));
+            let part = Part {
+                points: &points,
+                digits: &digits,
+                first: 0,
+            };
+            let expected = one_by_one(&points, &numbers);
+            assert_eq!(sum_with(backend, &[part]), expected, "{count} points");
         }
+    }
+
+    #[test]
+    fn the_sum_is_that_of_adding_one_by_one() {
+        agrees_with_adding_one_by_one::<ark_bn254::g1::Config>(Backend::Portable);
+        agrees_with_adding_one_by_one::<ark_bn254::g2::Config>(Backend::Portable);
+    }
+
+    #[test]
+    fn the_wide_sum_is_that_of_adding_one_by_one() {
+        if Backend::best() == Backend::Portable {
+            eprintln!("skipped: this processor has no AVX-512 IFMA");
+            return;
+        }
+        agrees_with_adding_one_by_one::<ark_bn254::g1::Config>(Backend::best());
+        agrees_with_adding_one_by_one::<ark_bn254::g2::Config>(Backend::best());
     }
 
     #[test]
