@@ -1,5 +1,7 @@
 //! Files that circom and snarkjs wrote, read and written again. How they were made is in `tests/golden/README.md`.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+
 use std::fs;
 use std::path::PathBuf;
 
