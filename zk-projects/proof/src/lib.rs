@@ -6,3 +6,4 @@ pub mod files;
 pub mod key;
 pub mod r1cs;
 pub mod statement;
+pub mod verify;

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod elements;
+pub mod json;
 pub mod r1cs;
 pub mod wtns;
 pub mod zkey;
