@@ -4,6 +4,7 @@ pub mod curve;
 pub mod decimal;
 pub mod files;
 pub mod key;
+pub mod prove;
 pub mod r1cs;
 pub mod statement;
 pub mod verify;

@@ -12,7 +12,9 @@ use ark_bn254::{Fq, Fr, G1Affine, G2Affine};
 use super::binary::{Cursor, FormatError, Sections, Writer};
 use super::elements::{read_modulus, read_point, read_points, write_modulus, write_points};
 use crate::curve::{NUMBER_BYTES, Point, read_doubled_montgomery, write_doubled_montgomery};
-use crate::key::{Ceremony, Coefficient, Contribution, ProvingKey, Side, Source, VerifyingKey};
+use crate::key::{
+    Ceremony, Coefficient, Contribution, MAX_DOMAIN_LOG2, ProvingKey, Side, Source, VerifyingKey,
+};
 
 const MAGIC: &str = "zkey";
 const VERSION: u32 = 1;
@@ -61,8 +63,6 @@ const COEFFICIENT_BYTES: usize = 3 * 4 + NUMBER_BYTES;
 const EMPTY_CONTRIBUTION_BYTES: usize =
     3 * G1Affine::BYTES + G2Affine::BYTES + TRANSCRIPT_BYTES + 2 * 4;
 const TRANSCRIPT_BYTES: usize = 64;
-/// The largest domain that the scalar field has roots of unity for.
-const MAX_DOMAIN_LOG2: u32 = 28;
 
 /// Reads a proving key.
 ///
