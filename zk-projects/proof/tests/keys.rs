@@ -79,7 +79,7 @@ fn gamma_equal_to_delta_is_refused_whatever_both_are() {
 #[test]
 fn identities_are_refused() {
     let identity = |element, change: fn(&mut ProvingKey)| {
-        assert_refused(&changed(change), &KeyError::Identity(element))
+        assert_refused(&changed(change), &KeyError::Identity(element));
     };
     identity(Element::Alpha, |key| {
         key.verifying.alpha_g1 = G1Affine::zero();
@@ -129,7 +129,7 @@ fn a_key_without_the_rows_of_its_inputs_cannot_prove() {
 #[test]
 fn secrets_known_to_be_one_are_refused() {
     let known = |element, change: fn(&mut ProvingKey)| {
-        assert_refused(&changed(change), &KeyError::KnownSecret(element))
+        assert_refused(&changed(change), &KeyError::KnownSecret(element));
     };
     known(Element::Alpha, |key| {
         key.verifying.alpha_g1 = G1Affine::generator();
@@ -183,7 +183,7 @@ fn outside_of_subgroup() -> G2Affine {
 #[test]
 fn points_off_the_curve_or_outside_of_the_subgroup_are_refused_in_a_key() {
     let refused = |element, error, change: fn(&mut ProvingKey)| {
-        assert_refused(&changed(change), &KeyError::Point { element, error })
+        assert_refused(&changed(change), &KeyError::Point { element, error });
     };
     refused(Element::Alpha, EncodingError::NotOnCurve, |key| {
         key.verifying.alpha_g1.x = key.verifying.alpha_g1.y;
