@@ -1,8 +1,11 @@
 //! Groth16 over BN254: statements, snarkjs' files, setup, prove, verify, audit, Solidity.
 
 pub mod curve;
+pub mod decimal;
 pub mod files;
 pub mod key;
 pub mod msm;
+pub mod prove;
 pub mod r1cs;
 pub mod statement;
+pub mod verify;
