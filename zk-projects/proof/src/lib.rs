@@ -4,4 +4,5 @@ pub mod curve;
 pub mod files;
 pub mod key;
 pub mod r1cs;
+pub mod setup;
 pub mod statement;
