@@ -1,6 +1,7 @@
 //! Groth16 over BN254: statements, snarkjs' files, setup, prove, verify, audit, Solidity.
 
 pub mod curve;
+pub mod decimal;
 pub mod files;
 pub mod key;
 pub mod r1cs;

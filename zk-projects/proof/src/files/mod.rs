@@ -1,3 +1,9 @@
 //! The files of snarkjs and circom, read and written by our own code.
 
 pub mod binary;
+pub mod elements;
+pub mod ptau;
+pub mod r1cs;
+mod source;
+pub mod wtns;
+pub mod zkey;

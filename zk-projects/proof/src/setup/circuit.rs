@@ -38,7 +38,7 @@
 //! [eprint 2016/260]: https://eprint.iacr.org/2016/260
 //! [BGM17, section 6]: https://eprint.iacr.org/2017/1050
 
-use ark_bn254::{Fr, G1Affine, G2Affine};
+use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::ScalarMul;
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveGroup, PrimeGroup, VariableBaseMSM};
@@ -48,6 +48,7 @@ use rayon::prelude::*;
 
 use super::SetupError;
 use crate::curve::Point;
+use crate::files::ptau::{List, Ptau};
 use crate::key::{Ceremony, Coefficient, ProvingKey, Side, VerifyingKey};
 use crate::r1cs::{Matrix, R1cs, Term};
 
@@ -83,6 +84,43 @@ pub fn domain_log2(r1cs: &R1cs) -> Result<u32, SetupError> {
 #[must_use]
 pub fn hashed_powers(domain: usize) -> usize {
     if domain > 1 << 14 { domain } else { domain - 1 }
+}
+
+/// The key of a circuit before any contribution, from prepared powers of tau. Nobody may prove with it (bug class Z1).
+///
+/// # Errors
+///
+/// Those of [`domain_log2`], [`SetupError::NotPrepared`], [`SetupError::PowersTooSmall`], and [`SetupError::File`] for a point that is
+/// not on its curve.
+pub fn from_powers(r1cs: &R1cs, ptau: &Ptau<'_>) -> Result<ProvingKey, SetupError> {
+    let log2 = domain_log2(r1cs)?;
+    let domain = 1 << log2;
+    let hashed = hashed_powers(domain);
+    if !ptau.is_prepared() {
+        return Err(SetupError::NotPrepared);
+    }
+    // The last of the powers that are hashed is tau^(n + hashed - 1).
+    if domain + hashed > List::TauG1.powers(ptau.power()) {
+        let needed = log2 + u32::from(hashed == domain);
+        let found = ptau.power();
+        return Err(SetupError::PowersTooSmall { needed, found });
+    }
+    let double: Vec<G1Affine> = ptau.lagrange(List::TauG1, log2 + 1)?;
+    let low: Vec<G1Affine> = ptau.points(List::TauG1, 0, hashed)?;
+    let high: Vec<G1Affine> = ptau.points(List::TauG1, domain, hashed)?;
+    let vanishing = high.par_iter().zip(&low).map(|(high, low)| *high - low);
+    let basis = Basis {
+        tau_g1: ptau.lagrange(List::TauG1, log2)?,
+        tau_g2: ptau.lagrange(List::TauG2, log2)?,
+        alpha_tau_g1: ptau.lagrange(List::AlphaTauG1, log2)?,
+        beta_tau_g1: ptau.lagrange(List::BetaTauG1, log2)?,
+        odd_g1: double.into_iter().skip(1).step_by(2).collect(),
+        vanishing_g1: G1Projective::normalize_batch(&vanishing.collect::<Vec<_>>()),
+        alpha_g1: ptau.points(List::AlphaTauG1, 0, 1)?[0],
+        beta_g1: ptau.points(List::BetaTauG1, 0, 1)?[0],
+        beta_g2: ptau.beta_g2()?,
+    };
+    start(r1cs, basis)
 }
 
 /// What the start needs of powers of tau, for a domain of n.

@@ -31,6 +31,8 @@ pub mod contribute;
 mod local;
 pub(crate) mod random;
 
+use crate::files::binary::FormatError;
+
 pub use local::{CONTRIBUTOR, local};
 
 /// Why a setup cannot be done.
@@ -50,6 +52,20 @@ pub enum SetupError {
         "a constraint or the number of public inputs refers to a wire that the circuit does not have"
     )]
     Wires,
+    /// The powers of tau have no Lagrange points yet.
+    #[error("the powers of tau are not prepared for circuits")]
+    NotPrepared,
+    /// There are fewer powers of tau than the circuit needs.
+    #[error("the circuit needs powers of tau of size 2^{needed}, where the file has 2^{found}")]
+    PowersTooSmall {
+        /// log2 of the size that is needed.
+        needed: u32,
+        /// log2 of the size that is there.
+        found: u32,
+    },
+    /// The file of powers of tau has a wrong point.
+    #[error(transparent)]
+    File(#[from] FormatError),
     /// A name cannot be kept in the file.
     #[error("a contribution's name has at most 64 characters")]
     Name,
