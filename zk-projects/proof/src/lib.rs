@@ -7,5 +7,6 @@ pub mod key;
 pub mod msm;
 pub mod prove;
 pub mod r1cs;
+pub mod setup;
 pub mod statement;
 pub mod verify;
