@@ -1,11 +1,12 @@
 //! BN254's numbers and points as bytes and as decimal text.
 //!
-//! Three forms are in use, and mixing them up is the classic mistake:
+//! Four forms are in use, and mixing them up is the classic mistake:
 //!
 //! | form | a coordinate is | a point is | used by |
 //! |---|---|---|---|
 //! | *Montgomery* | 32 bytes, little-endian, times 2^256 mod q | x, y; infinity is all zeros | points in `.zkey` and `.ptau` |
 //! | *plain* | 32 bytes, little-endian | | numbers in `.r1cs` and `.wtns` |
+//! | *doubled Montgomery* | 32 bytes, little-endian, times 2^512 mod r | | coefficients in `.zkey` |
 //! | *uncompressed* | 32 bytes, big-endian; in G2 the `u` part comes first | x, y; infinity is `0x40` and zeros | transcripts that are hashed |
 //!
 //! In G2 a coordinate is `c0 + c1 u`: the Montgomery form writes `c0` first, the uncompressed form `c1` first.
@@ -190,6 +191,33 @@ pub fn read_plain(bytes: &[u8]) -> Result<Fr, EncodingError> {
 /// Appends a number of the scalar field in the plain form.
 pub fn write_plain(number: Fr, out: &mut Vec<u8>) {
     for limb in number.into_bigint().0 {
+        out.extend(limb.to_le_bytes());
+    }
+}
+
+/// Reads a number of the scalar field in the doubled Montgomery form.
+///
+/// # Errors
+///
+/// [`EncodingError::NotReduced`].
+///
+/// # Panics
+///
+/// If `bytes` is not [`NUMBER_BYTES`] long.
+pub fn read_doubled_montgomery(bytes: &[u8]) -> Result<Fr, EncodingError> {
+    assert_eq!(bytes.len(), NUMBER_BYTES, "bytes of a number");
+    let number = BigInt(limbs(bytes));
+    if number >= Fr::MODULUS {
+        return Err(EncodingError::NotReduced);
+    }
+    // Taken as the Montgomery form it is the number times 2^256; the inverse of 2^256 is what has the Montgomery form 1.
+    Ok(Fr::new_unchecked(number) * Fr::new_unchecked(BigInt::one()))
+}
+
+/// Appends a number of the scalar field in the doubled Montgomery form.
+pub fn write_doubled_montgomery(number: Fr, out: &mut Vec<u8>) {
+    // The Montgomery form of 2^256 is 2^512.
+    for limb in (number * Fr::new_unchecked(Fr::R2)).0.0 {
         out.extend(limb.to_le_bytes());
     }
 }

@@ -19,6 +19,14 @@ pub struct VerifyingKey {
     pub ic: Vec<G1Affine>,
 }
 
+impl VerifyingKey {
+    /// How many public inputs.
+    #[must_use]
+    pub fn public(&self) -> usize {
+        self.ic.len().saturating_sub(1)
+    }
+}
+
 /// Which of the matrices a coefficient is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -74,7 +82,7 @@ impl ProvingKey {
     /// How many public inputs.
     #[must_use]
     pub fn public(&self) -> usize {
-        self.verifying.ic.len() - 1
+        self.verifying.public()
     }
 }
 

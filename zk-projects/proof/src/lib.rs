@@ -2,7 +2,9 @@
 
 pub mod audit;
 pub mod curve;
+pub mod decimal;
 pub mod files;
 pub mod key;
 pub mod r1cs;
 pub mod statement;
+pub mod verify;

@@ -101,6 +101,26 @@ impl<'a> Sections<'a> {
         })
     }
 
+    /// Checks that there are no sections but those of `known`: what is not understood might change what the rest means.
+    ///
+    /// # Errors
+    ///
+    /// There is another.
+    pub fn expect_only(&self, known: &[u32]) -> Result<(), FormatError> {
+        let unknown = self
+            .ranges
+            .iter()
+            .find(|(number, _)| !known.contains(number));
+        match unknown {
+            None => Ok(()),
+            Some((number, range)) => Err(FormatError {
+                file: self.file,
+                offset: range.start as u64,
+                problem: format!("section {number} is not known"),
+            }),
+        }
+    }
+
     /// The numbers of the sections that are there, ascending, with their lengths in bytes.
     pub fn lengths(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
         self.ranges
@@ -138,6 +158,30 @@ impl<'a> Cursor<'a> {
         };
         self.position += count;
         Ok(taken)
+    }
+
+    /// A cursor over the next `count` bytes, which this one skips.
+    ///
+    /// # Errors
+    ///
+    /// Fewer are left.
+    pub fn part(&mut self, count: usize) -> Result<Self, FormatError> {
+        let position = self.position;
+        self.take(count)?;
+        Ok(Self {
+            file: self.file,
+            bytes: &self.bytes[..self.position],
+            position,
+        })
+    }
+
+    /// The next byte as a number.
+    ///
+    /// # Errors
+    ///
+    /// None is left.
+    pub fn u8(&mut self) -> Result<u8, FormatError> {
+        Ok(self.take(1)?[0])
     }
 
     /// The next four bytes as a number.
@@ -186,6 +230,44 @@ impl<'a> Cursor<'a> {
             offset,
             problem: problem.into(),
         }
+    }
+
+    /// Checks that exactly `count` items of `bytes` bytes each are left, before anything is allocated for them.
+    ///
+    /// # Errors
+    ///
+    /// More or fewer bytes are left. `what` names the items.
+    pub fn expect_left(&self, count: usize, bytes: usize, what: &str) -> Result<(), FormatError> {
+        if count.checked_mul(bytes) == Some(self.left()) {
+            return Ok(());
+        }
+        Err(self.error(format!(
+            "{count} {what} of {bytes} bytes do not take the {} bytes that the section has",
+            self.left()
+        )))
+    }
+
+    /// Checks that `count` items of at least `bytes` bytes each can be left, before anything is allocated for them.
+    ///
+    /// # Errors
+    ///
+    /// Fewer bytes are left. `what` names the items.
+    pub fn expect_at_least(
+        &self,
+        count: usize,
+        bytes: usize,
+        what: &str,
+    ) -> Result<(), FormatError> {
+        if count
+            .checked_mul(bytes)
+            .is_some_and(|bytes| bytes <= self.left())
+        {
+            return Ok(());
+        }
+        Err(self.error(format!(
+            "{count} {what} of at least {bytes} bytes, where {} bytes are left",
+            self.left()
+        )))
     }
 
     /// Checks that nothing is left.
