@@ -6,5 +6,6 @@ pub mod files;
 pub mod key;
 pub mod prove;
 pub mod r1cs;
+pub mod setup;
 pub mod statement;
 pub mod verify;
