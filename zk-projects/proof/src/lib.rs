@@ -1,5 +1,6 @@
 //! Groth16 over BN254: statements, snarkjs' files, setup, prove, verify, audit, Solidity.
 
+pub mod audit;
 pub mod curve;
 pub mod decimal;
 pub mod files;
