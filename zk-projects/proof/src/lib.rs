@@ -7,6 +7,7 @@ pub mod digest;
 pub mod files;
 pub mod input;
 pub mod key;
+pub mod msm;
 pub mod private_file;
 pub mod prove;
 pub mod r1cs;
