@@ -94,7 +94,7 @@ pub struct R1cs {
     pub public_outputs: u32,
     /// Public inputs.
     pub public_inputs: u32,
-    /// Private inputs: the wires after the public ones. `.r1cs` keeps their number; a circuit in Rust says it by
+    /// Private inputs that are wires: those after the public ones. `.r1cs` tells; a circuit in Rust says it by
     /// [`PrivateInputs`](crate::statement::PrivateInputs).
     pub private_inputs: u32,
     /// Left factors.
