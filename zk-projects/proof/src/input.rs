@@ -9,7 +9,7 @@
 //! }
 //! ```
 //!
-//! `throwaway` marks samples, whose secrets are nobody's, and may be missing. Reading names the field that is wrong, `private.path.3`, and
+//! `throwaway` marks samples, whose secrets are nobody's, and may be missing. Reading names the field that is wrong, `private.path[3]`, and
 //! never its value. Such a document holds secrets: [`crate::private_file`].
 
 use serde::{Deserialize, Serialize};

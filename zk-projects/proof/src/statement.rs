@@ -48,7 +48,7 @@ pub struct PublicInput {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InputError {
-    /// The field of the JSON input, with dots: `private.path.3`.
+    /// The field of the JSON input, as a path: `private.path[3]`.
     pub field: String,
     /// What is wrong, without the value: it may be secret.
     pub problem: String,

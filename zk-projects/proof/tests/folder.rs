@@ -81,7 +81,7 @@ impl<const TIMES: u64> Statement for Factors<TIMES> {
         private: &Private,
     ) -> Result<PrivateInputs, SynthesisError> {
         let product = system.new_input_variable(|| Ok(public.product))?;
-        system.new_input_variable(|| Ok(public.small))?;
+        let _unused = system.new_input_variable(|| Ok(public.small))?;
         let left = system.new_witness_variable(|| Ok(private.factors[0]))?;
         let right = system.new_witness_variable(|| Ok(private.factors[1]))?;
         let inputs = PrivateInputs::allocated(system);

@@ -56,7 +56,7 @@ impl Labels {
     }
 }
 
-/// Reads a constraint system and its labels; a file without a section of labels gets the identity.
+/// Reads a constraint system and its labels.
 ///
 /// # Errors
 ///
@@ -70,10 +70,7 @@ pub fn read(bytes: &[u8]) -> Result<(R1cs, Labels), FormatError> {
     }
     sections.expect_only(&[HEADER, CONSTRAINTS, LABELS])?;
     let (mut r1cs, total, constraints) = read_header(sections.section(HEADER)?)?;
-    let labels = match sections.section(LABELS) {
-        Ok(cursor) => read_labels(cursor, &r1cs, total)?,
-        Err(_) => Labels::identity(&r1cs),
-    };
+    let labels = read_labels(sections.section(LABELS)?, &r1cs, total)?;
     r1cs.private_inputs = labels.private_wires(r1cs.public());
     let mut cursor = sections.section(CONSTRAINTS)?;
     cursor.expect_at_least(constraints, EMPTY_CONSTRAINT_BYTES, "constraints")?;
