@@ -1,5 +1,7 @@
 //! Sums of bounded wires: digits of a number, and selectors of which exactly one is set.
 
+use std::collections::HashSet;
+
 use ark_bn254::Fr;
 use ark_ff::{Field, Zero};
 use num_bigint::BigUint;
@@ -8,23 +10,31 @@ use super::facts::{Facts, modulus, signed, without_one};
 use super::system::{Lc, Relation, System, coefficient};
 use super::unique::Unique;
 
+/// Weights that are tried as that of the lowest digit.
+const MOST_UNITS: usize = 8;
+
 /// Whether a known sum of the terms leaves one value only for each of its wires, all bounded.
 ///
 /// True if, ordered by weight, each weight is greater than all that the smaller ones can add up to, and everything together stays below
 /// the field: then two choices with the same sum differ nowhere. A negative weight counts by its magnitude, because `-k x` is
 /// `k (bound - x)` up to a constant. For bits this is the decomposition of a number of at most 253 bits.
 pub(super) fn are_unique(terms: &Lc, facts: &Facts) -> bool {
-    let (Some((_, first)), Some((_, last))) = (terms.first(), terms.last()) else {
-        return false;
-    };
-    // The weights count relative to that of the smallest digit, which is the first or the last wire, or plainly.
-    [*first, *last, Fr::ONE].iter().any(|unit| {
-        let unit = unit.inverse().expect("no coefficient is zero");
-        let weights = terms
-            .iter()
-            .map(|&(wire, k)| (signed(k * unit).magnitude().clone(), wire));
-        are_growing(weights.collect(), facts)
-    })
+    // The weights count relative to that of the lowest digit: one that is not the double of another.
+    let weights: HashSet<Fr> = terms.iter().flat_map(|(_, k)| [*k, -*k]).collect();
+    let half = Fr::from(2_u8).inverse().expect("r is odd");
+    let lowest = terms
+        .iter()
+        .map(|(_, k)| *k)
+        .filter(|k| !weights.contains(&(*k * half)));
+    let mut candidates = std::iter::once(Fr::ONE).chain(lowest.take(MOST_UNITS));
+    !terms.is_empty()
+        && candidates.any(|unit| {
+            let unit = unit.inverse().expect("no coefficient is zero");
+            let weights = terms
+                .iter()
+                .map(|&(wire, k)| (signed(k * unit).magnitude().clone(), wire));
+            are_growing(weights.collect(), facts)
+        })
 }
 
 fn are_growing(mut weights: Vec<(BigUint, u32)>, facts: &Facts) -> bool {

@@ -18,7 +18,7 @@ use super::wide::Chain;
 
 /// Public inputs and other wires that no constraint depends on.
 pub(super) fn unused(system: &System) -> Vec<Finding> {
-    let unused = (1..system.wires).filter(|wire| system.uses[*wire as usize].is_empty());
+    let unused = (1..system.own_wires).filter(|wire| system.uses[*wire as usize].is_empty());
     let finding = |wire| {
         let (class, explanation) = if system.public_inputs.contains(&wire) {
             let text = "no constraint depends on it: a proof for one value of it is a proof for every other";

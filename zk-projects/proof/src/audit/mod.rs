@@ -118,13 +118,16 @@ pub fn audit(r1cs: &R1cs, scope: &Scope, witness: Option<&[Fr]>) -> Result<Repor
         Some(witness) => local_freedom(&system, &unique, witness),
     };
     findings.extend(moving);
+    findings
+        .iter_mut()
+        .for_each(|finding| in_own_terms(&system, finding));
     findings.sort_by_key(|finding| finding.class);
 
     Ok(Report {
         constraints: r1cs.constraints(),
         wires: r1cs.wires,
         inputs: r1cs.public_inputs + r1cs.private_inputs,
-        verdict: verdict(&unique, &findings),
+        verdict: verdict(&system, &unique, &findings),
         kernel,
         harmless: unique.harmless,
         findings,
@@ -160,7 +163,7 @@ fn local_freedom(system: &System, unique: &Unique, witness: &[Fr]) -> (Kernel, V
         let is_unused = system.uses[wire as usize].is_empty();
         !unique.is_known(wire) && !unique.harmless.contains(&wire) && !is_unused
     };
-    let Some(directions) = kernel::directions(system, witness, is_open) else {
+    let Some(directions) = kernel::directions(system, &system.extended(witness), is_open) else {
         return (Kernel::TooLarge, Vec::new());
     };
     if directions.is_empty() {
@@ -189,8 +192,17 @@ fn local_freedom(system: &System, unique: &Unique, witness: &[Fr]) -> (Kernel, V
     )
 }
 
-fn verdict(unique: &Unique, findings: &[Finding]) -> Verdict {
-    let undecided = unique.undecided();
+/// Replaces what the audit added by what the constraint system has.
+fn in_own_terms(system: &System, finding: &mut Finding) {
+    finding.wires.retain(|wire| *wire < system.own_wires);
+    for constraint in &mut finding.constraints {
+        *constraint = system.constraint(*constraint);
+    }
+    finding.constraints.dedup();
+}
+
+fn verdict(system: &System, unique: &Unique, findings: &[Finding]) -> Verdict {
+    let undecided = unique.undecided(system);
     let is_free = |finding: &&Finding| matches!(finding.class, Class::Freedom | Class::UnusedWire);
     let moving = findings
         .iter()

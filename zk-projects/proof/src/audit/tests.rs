@@ -682,3 +682,28 @@ fn bits_that_are_compared_with_r_are_unique() {
         assert_eq!(undecided(&report)[..254], bits);
     }
 }
+
+#[test]
+fn a_sum_in_the_place_of_a_bit_is_as_good_as_a_bit() {
+    // As circom's second level of optimisation does: the middle one of five bits is a sum of the others.
+    let mut circuit = Circuit::new(&[19], &[]);
+    let bits: Vec<u32> = [1_u8, 1, 0, 1]
+        .iter()
+        .map(|bit| circuit.bit(Fr::from(*bit)))
+        .collect();
+    let others: Sum = bits
+        .iter()
+        .copied()
+        .zip([1, 2, 8, 16].map(Fr::from))
+        .collect();
+    let quarter = Fr::from(4_u8).inverse().expect("not zero");
+    let middle: Sum = minus(&wire(1), &others)
+        .iter()
+        .map(|(w, k)| (*w, *k * quarter))
+        .collect();
+    circuit.assert(minus(&middle, &one()), middle, Vec::new());
+    assert!(circuit.audit().is_clean());
+    for bit in 0..=bits.len() {
+        assert_eq!(undecided(&circuit.without(bit).audit()), bits);
+    }
+}

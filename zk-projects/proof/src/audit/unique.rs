@@ -69,8 +69,8 @@ impl Unique {
     }
 
     /// The wires that were not shown to be unique, without the harmless ones.
-    pub(super) fn undecided(&self) -> Vec<u32> {
-        (0..)
+    pub(super) fn undecided(&self, system: &System) -> Vec<u32> {
+        (0..system.own_wires)
             .zip(&self.known)
             .filter(|(wire, known)| !**known && !self.harmless.contains(wire))
             .map(|(wire, _)| wire)
