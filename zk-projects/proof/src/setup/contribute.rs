@@ -26,22 +26,21 @@
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::CurveGroup;
-use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ff::{Field, UniformRand, Zero};
 use ark_std::rand::{CryptoRng, RngCore};
 use blake2::{Blake2b512, Digest};
-use rayon::prelude::*;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::circuit::absorb;
+use super::multiply::multiply;
 use super::{Progress, SetupError, random};
 use crate::key::{Ceremony, Contribution, ProvingKey, Source};
 
 /// The fewest hashes of a beacon, as log2.
 pub const MIN_BEACON_LOG2: u32 = 10;
-/// The most hashes of a beacon, as log2.
-pub const MAX_BEACON_LOG2: u32 = 63;
+/// The most hashes of a beacon, as log2: about a day. Whoever verifies must repeat them.
+pub const MAX_BEACON_LOG2: u32 = 40;
 /// The most characters (UTF-16 units, as snarkjs counts) of a contribution's name.
 pub const MAX_NAME: usize = 64;
 
@@ -167,8 +166,8 @@ fn apply(key: &mut ProvingKey, secret: &Fr, g1_s: G1Affine, source: Source) -> [
     key.delta_g1 = (key.delta_g1 * secret).into_affine();
     key.verifying.delta_g2 = (key.verifying.delta_g2 * secret).into_affine();
     let inverse = Zeroizing::new(secret.inverse().expect("the secret is not zero"));
-    multiply_all(&mut key.l_g1, &inverse);
-    multiply_all(&mut key.h_g1, &inverse);
+    key.l_g1 = multiply(&key.l_g1, |_| *inverse);
+    key.h_g1 = multiply(&key.h_g1, |_| *inverse);
     let contribution = Contribution {
         delta_after: key.delta_g1,
         g1_s,
@@ -180,12 +179,6 @@ fn apply(key: &mut ProvingKey, secret: &Fr, g1_s: G1Affine, source: Source) -> [
     let hash = contribution_hash(&contribution);
     key.ceremony.contributions.push(contribution);
     hash
-}
-
-/// Multiplies every point with the same number.
-fn multiply_all<C: SWCurveConfig<ScalarField = Fr>>(points: &mut [Affine<C>], factor: &Fr) {
-    let products: Vec<Projective<C>> = points.par_iter().map(|point| *point * factor).collect();
-    points.copy_from_slice(&Projective::normalize_batch(&products));
 }
 
 /// The transcript of the contribution after the first `earlier` ones.
