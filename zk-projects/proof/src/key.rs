@@ -1,6 +1,13 @@
 //! Groth16 keys as values.
 
+mod check;
+
 use ark_bn254::{Fr, G1Affine, G2Affine};
+
+pub use check::{Element, KeyError, ShapeError};
+
+/// log2 of the largest domain: its double still has roots of unity in the scalar field.
+pub const MAX_DOMAIN_LOG2: u32 = 27;
 
 /// What a verifier needs ([Groth16], section 3.2, with gamma).
 ///
@@ -17,6 +24,14 @@ pub struct VerifyingKey {
     pub delta_g2: G2Affine,
     /// The commitment of each public input, that of the constant one first: `(beta A_i + alpha B_i + C_i) / gamma`.
     pub ic: Vec<G1Affine>,
+}
+
+impl VerifyingKey {
+    /// How many public inputs.
+    #[must_use]
+    pub fn public(&self) -> usize {
+        self.ic.len().saturating_sub(1)
+    }
 }
 
 /// Which of the matrices a coefficient is of.
@@ -74,7 +89,7 @@ impl ProvingKey {
     /// How many public inputs.
     #[must_use]
     pub fn public(&self) -> usize {
-        self.verifying.ic.len() - 1
+        self.verifying.public()
     }
 }
 

@@ -90,7 +90,8 @@ pub struct R1cs {
     pub public_outputs: u32,
     /// Public inputs.
     pub public_inputs: u32,
-    /// Private inputs, of which `.r1cs` keeps the number. Zero for circuits in Rust, which do not tell them from other wires.
+    /// Private inputs: the wires after the public ones. `.r1cs` keeps their number; a circuit in Rust says it by
+    /// [`PrivateInputs`](crate::statement::PrivateInputs).
     pub private_inputs: u32,
     /// Left factors.
     pub a: Matrix,
@@ -103,7 +104,8 @@ pub struct R1cs {
 impl R1cs {
     /// Takes the matrices of a constraint system that arkworks synthesised with its matrices, and finalised.
     ///
-    /// Terms are ordered by wire; none is zero and no wire comes twice in a row.
+    /// Terms are ordered by wire; none is zero and no wire comes twice in a row. arkworks does not tell private inputs from other
+    /// wires: their number is left at zero.
     ///
     /// # Errors
     ///

@@ -67,8 +67,8 @@ pub trait Statement {
     /// [`InputError`] with the field.
     fn check(public: &Self::Public, private: &Self::Private) -> Result<(), InputError>;
 
-    /// Allocates the public inputs in order, then the private ones, and constrains them. The constraints must not depend on
-    /// values.
+    /// Allocates the public inputs in order, then the private ones, calls [`PrivateInputs::allocated`], and constrains them. The
+    /// constraints must not depend on values.
     ///
     /// # Errors
     ///
@@ -77,10 +77,27 @@ pub trait Statement {
         system: &ConstraintSystemRef<Fr>,
         public: &Self::Public,
         private: &Self::Private,
-    ) -> Result<(), SynthesisError>;
+    ) -> Result<PrivateInputs, SynthesisError>;
 
     /// An input that satisfies the statement, with secrets of nobody.
     fn sample<R: RngCore + CryptoRng>(random: &mut R) -> (Self::Public, Self::Private);
+}
+
+/// How many wires after the public inputs are private inputs: what the prover is free to choose. The audit shows that these and
+/// the public inputs determine every other wire, so a wire that is computed must not be among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivateInputs(u32);
+
+impl PrivateInputs {
+    /// Says that all private wires allocated so far are inputs, and those allocated from here on are not.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 2^32 wires.
+    #[must_use]
+    pub fn allocated(system: &ConstraintSystemRef<Fr>) -> Self {
+        Self(u32::try_from(system.num_witness_variables()).expect("fewer than 2^32 wires"))
+    }
 }
 
 /// The constraints of a statement.
@@ -93,9 +110,12 @@ pub fn constraints<S: Statement>(
     private: &S::Private,
 ) -> Result<R1cs, SynthesisError> {
     let system = new_system(SynthesisMode::Setup);
-    S::synthesize(&system, public, private)?;
+    let PrivateInputs(private_inputs) = S::synthesize(&system, public, private)?;
     system.finalize();
-    R1cs::of_constraint_system(&system)
+    Ok(R1cs {
+        private_inputs,
+        ..R1cs::of_constraint_system(&system)?
+    })
 }
 
 /// The values of all wires for an input: the constant one, the public inputs, everything else.

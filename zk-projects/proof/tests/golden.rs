@@ -1,21 +1,15 @@
 //! Files that circom and snarkjs wrote, read and written again. How they were made is in `tests/golden/README.md`.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
-use std::fs;
-use std::path::PathBuf;
+mod common;
 
 use ark_bn254::Fr;
-use proof::files::{r1cs, wtns, zkey};
+use proof::files::{json, r1cs, wtns, zkey};
 use proof::key::Source;
 use proof::r1cs::{Matrix, R1cs};
 
-const CIRCUITS: [&str; 2] = ["multiplier", "ranges"];
-
-fn golden(circuit: &str, file: &str) -> Vec<u8> {
-    let path = PathBuf::from("tests/golden").join(circuit).join(file);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use common::{CIRCUITS, golden};
 
 fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -145,5 +139,33 @@ fn a_key_holds_the_numbers_of_its_circuit_themselves() {
     for circuit in CIRCUITS {
         let (R1cs { a, b, .. }, _) = r1cs::read(&golden(circuit, "circuit.r1cs")).unwrap();
         assert_eq!(rows_of_key(circuit), [a, b], "{circuit}");
+    }
+}
+
+#[test]
+fn json_of_snarkjs_is_written_again_byte_for_byte() {
+    for circuit in CIRCUITS {
+        let text = |file| String::from_utf8(golden(circuit, file)).unwrap();
+        let proof = json::read_proof(&golden(circuit, "proof.json")).unwrap();
+        assert_eq!(json::write_proof(&proof), text("proof.json"), "{circuit}");
+        let public = json::read_public(&golden(circuit, "public.json")).unwrap();
+        assert_eq!(
+            json::write_public(&public),
+            text("public.json"),
+            "{circuit}"
+        );
+        let key = json::read_verifying_key(&golden(circuit, "verification_key.json")).unwrap();
+        assert_eq!(
+            json::write_verifying_key(&key).unwrap(),
+            text("verification_key.json"),
+            "{circuit}"
+        );
+        assert_eq!(
+            key,
+            zkey::read(&golden(circuit, "final.zkey"))
+                .unwrap()
+                .verifying,
+            "{circuit}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod elements;
+pub mod json;
 pub mod ptau;
 pub mod r1cs;
 mod source;

@@ -13,7 +13,9 @@ use super::binary::{Cursor, FormatError, Sections, Writer};
 use super::elements::{read_modulus, read_point, read_points, write_modulus, write_points};
 use super::source::{HASH_BYTES, read_hash, read_source, write_source};
 use crate::curve::{NUMBER_BYTES, Point, read_doubled_montgomery, write_doubled_montgomery};
-use crate::key::{Ceremony, Coefficient, Contribution, ProvingKey, Side, VerifyingKey};
+use crate::key::{
+    Ceremony, Coefficient, Contribution, MAX_DOMAIN_LOG2, ProvingKey, Side, VerifyingKey,
+};
 
 const MAGIC: &str = "zkey";
 const VERSION: u32 = 1;
@@ -60,8 +62,6 @@ const CONTRIBUTED: [u32; 10] = [
 const COEFFICIENT_BYTES: usize = 3 * 4 + NUMBER_BYTES;
 /// Bytes of a contribution without parameters.
 const EMPTY_CONTRIBUTION_BYTES: usize = 3 * G1Affine::BYTES + G2Affine::BYTES + HASH_BYTES + 2 * 4;
-/// The largest domain that the scalar field has roots of unity for.
-const MAX_DOMAIN_LOG2: u32 = 28;
 
 /// Reads a proving key.
 ///
