@@ -34,6 +34,7 @@ mod multiply;
 pub mod powers;
 pub(crate) mod random;
 mod ratio;
+pub mod verify;
 
 use crate::files::binary::FormatError;
 use crate::files::ptau;
