@@ -5,6 +5,8 @@ pub mod curve;
 pub mod decimal;
 pub mod files;
 pub mod key;
+pub mod prove;
 pub mod r1cs;
+pub mod setup;
 pub mod statement;
 pub mod verify;

@@ -27,6 +27,7 @@ mod lints;
 mod report;
 mod system;
 mod unique;
+mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,13 +105,14 @@ pub fn audit(r1cs: &R1cs, scope: &Scope, witness: Option<&[Fr]>) -> Result<Repor
     }
     let own_facts = Facts::new(&system, std::iter::empty(), None);
     let facts = Facts::new(&system, given(&system, scope), None);
-    let unique = Unique::new(&system, &facts, None);
+    let chains = wide::chains(&system, &facts, None);
+    let unique = Unique::new(&system, &facts, &chains, None);
 
     let mut findings = lints::unused(&system);
     findings.extend(lints::ranges(scope.ranges.iter(), &own_facts));
     findings.extend(lints::idle(&system));
     findings.extend(lints::selectors(&system, &facts, &unique));
-    findings.extend(lints::wide(&system, &facts, |_| false));
+    findings.extend(lints::wide(&chains));
     let (kernel, moving) = match witness {
         None => (Kernel::NotTried, Vec::new()),
         Some(witness) => local_freedom(&system, &unique, witness),

@@ -642,3 +642,43 @@ fn what_is_called_unique_has_one_answer_for_all_small_inputs() {
         "{unique} unique, {ambiguous} ambiguous"
     );
 }
+
+/// Compares bits, the lowest first, with r - 1, as a running product of those of them that must not all be set: where r - 1 has a bit, `all`
+/// becomes `all * bit`; where it has not, `all * bit = 0`.
+fn below_r(circuit: &mut Circuit, bits: &[u32]) {
+    let limit = BigUint::from(Fr::MODULUS) - 1_u8;
+    let mut all = one();
+    for (index, bit) in bits.iter().enumerate().rev() {
+        if limit.bit(index as u64) {
+            all = wire(circuit.product(&all, &wire(*bit)));
+        } else {
+            circuit.assert(all.clone(), wire(*bit), Vec::new());
+        }
+    }
+}
+
+#[test]
+fn bits_that_are_compared_with_r_are_unique() {
+    let mut circuit = Circuit::new(&[], &[77]);
+    let bits = circuit.bits(&wire(1), 254);
+    let comparison = circuit.rows.len();
+    below_r(&mut circuit, &bits);
+    assert!(circuit.audit().is_clean());
+
+    // The first says that the highest bit, which r - 1 has, is a bit; nothing depends on the last products.
+    let limit = BigUint::from(Fr::MODULUS) - 1_u8;
+    let lacking = (0..254)
+        .rev()
+        .filter(|bit| !limit.bit(*bit))
+        .map(|bit| 253 - bit);
+    for bit in lacking.step_by(25) {
+        let row = comparison + usize::try_from(bit).expect("small");
+        let report = circuit.without(row).audit();
+        assert_eq!(
+            classes(&report),
+            [Class::WideDecomposition],
+            "without row {row}"
+        );
+        assert_eq!(undecided(&report)[..254], bits);
+    }
+}

@@ -6,7 +6,7 @@
 //! | rule | constraint | makes unique |
 //! |---|---|---|
 //! | *single* | one wire left, and its coefficient is never zero | that wire |
-//! | *digits* | a sum in which only bounded wires are left, whose weighted sums are all different ([`super::digits`]) | all of them |
+//! | *digits* | a sum in which only bounded wires are left, whose weighted sums are all different ([`super::digits`], [`super::wide`]) | all of them |
 //! | *cases* | several products with one known factor ([`super::cases`]) | what follows both if the factor is zero and if not |
 //!
 //! [Picus]: https://eprint.iacr.org/2023/512
@@ -21,6 +21,7 @@ use super::cases;
 use super::digits::{self, OneHot};
 use super::facts::{Facts, without_one};
 use super::system::{Lc, Places, Relation, System, coefficient, constant, monic};
+use super::wide::Chain;
 
 /// How many wires of a constraint are not unique yet.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,8 +44,13 @@ pub(super) struct Unique {
 
 impl Unique {
     /// Spreads uniqueness from the inputs to a fixpoint, as if the constraint `without` were not there.
-    pub(super) fn new(system: &System, facts: &Facts, without: Option<u32>) -> Self {
-        let mut spread = Spread::new(system, facts, without);
+    pub(super) fn new(
+        system: &System,
+        facts: &Facts,
+        chains: &[Chain],
+        without: Option<u32>,
+    ) -> Self {
+        let mut spread = Spread::new(system, facts, chains, without);
         spread.queue = without_one(system, without)
             .map(|(index, _)| index)
             .collect();
@@ -75,6 +81,7 @@ impl Unique {
 struct Spread<'a> {
     system: &'a System,
     facts: &'a Facts,
+    chains: &'a [Chain],
     without: Option<u32>,
     unique: Unique,
     left: Vec<Left>,
@@ -85,7 +92,12 @@ struct Spread<'a> {
 }
 
 impl<'a> Spread<'a> {
-    fn new(system: &'a System, facts: &'a Facts, without: Option<u32>) -> Self {
+    fn new(
+        system: &'a System,
+        facts: &'a Facts,
+        chains: &'a [Chain],
+        without: Option<u32>,
+    ) -> Self {
         let mut left = vec![Left::default(); system.relations.len()];
         let mut by_factor: HashMap<Lc, Vec<u32>> = HashMap::new();
         for (index, relation) in without_one(system, without) {
@@ -109,6 +121,7 @@ impl<'a> Spread<'a> {
         Self {
             system,
             facts,
+            chains,
             without,
             unique: Unique {
                 known: vec![false; system.wires as usize],
@@ -173,6 +186,7 @@ impl<'a> Spread<'a> {
             let terms = sum.iter().filter(|(wire, _)| !self.unique.is_known(*wire));
             let terms: Lc = terms.copied().collect();
             if digits::are_unique(&terms, self.facts)
+                || self.chains.iter().any(|chain| chain.decides(index, &terms))
                 || self
                     .one_hot
                     .iter()
