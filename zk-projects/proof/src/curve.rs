@@ -7,7 +7,7 @@
 //! | *Montgomery* | 32 bytes, little-endian, times 2^256 mod q | x, y; infinity is all zeros | points in `.zkey` and `.ptau` |
 //! | *plain* | 32 bytes, little-endian | | numbers in `.r1cs` and `.wtns` |
 //! | *doubled Montgomery* | 32 bytes, little-endian, times 2^512 mod r | | coefficients in `.zkey` |
-//! | *uncompressed* | 32 bytes, big-endian; in G2 the `u` part comes first | x, y; infinity is `0x40` and zeros | transcripts that are hashed |
+//! | *uncompressed* | 32 bytes, big-endian; in G2 the `u` part comes first | x, y; infinity is all zeros | transcripts that are hashed |
 //!
 //! In G2 a coordinate is `c0 + c1 u`: the Montgomery form writes `c0` first, the uncompressed form `c1` first.
 //!
@@ -87,9 +87,7 @@ impl Point for Affine<ark_bn254::g1::Config> {
     }
 
     fn write_uncompressed(&self, out: &mut Vec<u8>) {
-        let Some((x, y)) = self.xy() else {
-            return write_infinity(Self::BYTES, out);
-        };
+        let (x, y) = self.xy().unwrap_or((Fq::zero(), Fq::zero()));
         out.extend(x.into_bigint().to_bytes_be());
         out.extend(y.into_bigint().to_bytes_be());
     }
@@ -126,9 +124,7 @@ impl Point for Affine<ark_bn254::g2::Config> {
     }
 
     fn write_uncompressed(&self, out: &mut Vec<u8>) {
-        let Some((x, y)) = self.xy() else {
-            return write_infinity(Self::BYTES, out);
-        };
+        let (x, y) = self.xy().unwrap_or((Fq2::zero(), Fq2::zero()));
         for number in [x.c1, x.c0, y.c1, y.c0] {
             out.extend(number.into_bigint().to_bytes_be());
         }
@@ -145,11 +141,6 @@ fn on_curve<P>(point: P, holds: impl Fn(&P) -> bool) -> Result<P, EncodingError>
     } else {
         Err(EncodingError::NotOnCurve)
     }
-}
-
-fn write_infinity(bytes: usize, out: &mut Vec<u8>) {
-    out.push(0x40);
-    out.resize(out.len() + bytes - 1, 0);
 }
 
 fn limbs(bytes: &[u8]) -> [u64; 4] {

@@ -1,6 +1,13 @@
 //! Groth16 keys as values.
 
+mod check;
+
 use ark_bn254::{Fr, G1Affine, G2Affine};
+
+pub use check::{Element, KeyError, ShapeError};
+
+/// log2 of the largest domain: its double still has roots of unity in the scalar field.
+pub const MAX_DOMAIN_LOG2: u32 = 27;
 
 /// What a verifier needs ([Groth16], section 3.2, with gamma).
 ///

@@ -50,7 +50,7 @@ impl Matrix {
     }
 
     /// The rows in order.
-    pub fn rows(&self) -> impl Iterator<Item = &[Term]> + '_ {
+    pub fn rows(&self) -> impl Iterator<Item = &[Term]> + Clone + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts
             .zip(&self.ends)
