@@ -4,9 +4,13 @@
 //! With the wires `w`, `w[0] = 1`, each constraint says `(A_i . w) * (B_i . w) = C_i . w`. The order of the wires is that of
 //! snarkjs and of arkworks alike: the constant one, the public inputs in the order of the statement, everything else.
 
+mod digest;
+
 use ark_bn254::Fr;
 use ark_ff::Zero;
 use ark_relations::gr1cs::{ConstraintSystemRef, R1CS_PREDICATE_LABEL, SynthesisError};
+
+pub(crate) use digest::canonical;
 
 /// One entry of a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
