@@ -47,7 +47,7 @@ pub enum SetupError {
     /// The circuit's constraints and public inputs are more than the curve's roots of unity can serve.
     #[error(
         "the circuit needs a domain of 2^{domain_log2}, where 2^{max} is the largest",
-        max = circuit::MAX_DOMAIN_LOG2
+        max = crate::key::MAX_DOMAIN_LOG2
     )]
     TooLarge {
         /// log2 of the domain that would be needed.
