@@ -6,5 +6,6 @@ pub mod decimal;
 pub mod files;
 pub mod key;
 pub mod r1cs;
+pub mod solidity;
 pub mod statement;
 pub mod verify;
