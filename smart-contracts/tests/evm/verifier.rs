@@ -4,6 +4,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use ark_bn254::{Fq, G1Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{BigInteger, PrimeField};
+use proof::key::{Element, KeyError};
 use proof::solidity::{self, ExportError, Setup};
 use proof::verify::Proof;
 use smart_contracts::abi::Verifier;
@@ -241,15 +242,15 @@ fn keys_that_anyone_can_forge_for_become_no_contract() {
     let mut fresh = key.clone();
     fresh.delta_g2 = fresh.gamma_g2;
     let refused = creation_code(&fresh, Setup::LocalDemo).unwrap_err();
-    assert_eq!(refused, VerifierError::Key(ExportError::GammaIsDelta));
+    assert_eq!(refused, VerifierError::Key(ExportError::Key(KeyError::GammaEqualsDelta)));
     let mut infinite = key.clone();
     infinite.delta_g2 = ark_bn254::G2Affine::zero();
     let refused = solidity::export(&infinite, Setup::Ceremony, "V", &["root"]).unwrap_err();
-    assert_eq!(refused, ExportError::Infinity("delta"));
+    assert_eq!(refused, ExportError::Key(KeyError::Identity(Element::Delta)));
     let mut infinite = key;
     infinite.alpha_g1 = G1Affine::zero();
     let refused = solidity::export(&infinite, Setup::Ceremony, "V", &["root"]).unwrap_err();
-    assert_eq!(refused, ExportError::Infinity("alpha"));
+    assert_eq!(refused, ExportError::Key(KeyError::Identity(Element::Alpha)));
     let large = Prover::of(5).verifying_key();
     assert_eq!(
         creation_code(&large, Setup::LocalDemo).unwrap_err(),

@@ -8,7 +8,7 @@
 //! | [`poseidon`] | a hash made for circuits, with circomlib's parameters | 213, 240, 261, 297 for 1 to 4 inputs |
 //! | [`merkle`] | incremental trees of arity 2 and 4, and a path in them | a hash and 2 or 5 for each level |
 //! | [`nullifier`] | numbers that mark a secret as used without showing it | those of the hash |
-//! | [`range`] | numbers as bits: below 2^n, and the one representation below r | n + 1, and 388 |
+//! | [`range`] | numbers as bits: below 2^n, and the one representation below r | n + 1, and 354 |
 //! | [`context`] | what a call says besides the statement, as one public input | 1 |
 //!
 //! # What it guarantees

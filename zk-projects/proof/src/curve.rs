@@ -7,7 +7,7 @@
 //! | *Montgomery* | 32 bytes, little-endian, times 2^256 mod q | x, y; infinity is all zeros | points in `.zkey` and `.ptau` |
 //! | *plain* | 32 bytes, little-endian | | numbers in `.r1cs` and `.wtns` |
 //! | *doubled Montgomery* | 32 bytes, little-endian, times 2^512 mod r | | coefficients in `.zkey` |
-//! | *uncompressed* | 32 bytes, big-endian; in G2 the `u` part comes first | x, y; infinity is `0x40` and zeros | transcripts that are hashed |
+//! | *uncompressed* | 32 bytes, big-endian; in G2 the `u` part comes first | x, y; infinity is all zeros | transcripts that are hashed |
 //!
 //! In G2 a coordinate is `c0 + c1 u`: the Montgomery form writes `c0` first, the uncompressed form `c1` first.
 //!
@@ -61,6 +61,10 @@ pub trait Point: AffineRepr<ScalarField = Fr> {
     /// Appends the uncompressed form.
     fn write_uncompressed(&self, out: &mut Vec<u8>);
 
+    /// Appends the compressed form: x as in the uncompressed one, with the highest bit set if y is the larger of the two that x
+    /// allows.
+    fn write_compressed(&self, out: &mut Vec<u8>);
+
     /// Whether the point, known to be on the curve, is in the subgroup of order r. Always true in G1, whose cofactor is 1.
     fn in_subgroup(&self) -> bool;
 }
@@ -87,11 +91,14 @@ impl Point for Affine<ark_bn254::g1::Config> {
     }
 
     fn write_uncompressed(&self, out: &mut Vec<u8>) {
-        let Some((x, y)) = self.xy() else {
-            return write_infinity(Self::BYTES, out);
-        };
+        let (x, y) = self.xy().unwrap_or((Fq::zero(), Fq::zero()));
         out.extend(x.into_bigint().to_bytes_be());
         out.extend(y.into_bigint().to_bytes_be());
+    }
+
+    fn write_compressed(&self, out: &mut Vec<u8>) {
+        let larger = self.y().is_some_and(is_larger);
+        write_compressed(self, larger, out);
     }
 
     fn in_subgroup(&self) -> bool {
@@ -126,12 +133,15 @@ impl Point for Affine<ark_bn254::g2::Config> {
     }
 
     fn write_uncompressed(&self, out: &mut Vec<u8>) {
-        let Some((x, y)) = self.xy() else {
-            return write_infinity(Self::BYTES, out);
-        };
+        let (x, y) = self.xy().unwrap_or((Fq2::zero(), Fq2::zero()));
         for number in [x.c1, x.c0, y.c1, y.c0] {
             out.extend(number.into_bigint().to_bytes_be());
         }
+    }
+
+    fn write_compressed(&self, out: &mut Vec<u8>) {
+        let larger = self.y().is_some_and(is_larger_fq2);
+        write_compressed(self, larger, out);
     }
 
     fn in_subgroup(&self) -> bool {
@@ -147,9 +157,29 @@ fn on_curve<P>(point: P, holds: impl Fn(&P) -> bool) -> Result<P, EncodingError>
     }
 }
 
-fn write_infinity(bytes: usize, out: &mut Vec<u8>) {
-    out.push(0x40);
-    out.resize(out.len() + bytes - 1, 0);
+/// The compressed form of infinity: `0x40` and zeros.
+const COMPRESSED_INFINITY: u8 = 0x40;
+const LARGER_Y: u8 = 0x80;
+
+fn write_compressed<P: Point>(point: &P, larger_y: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    point.write_uncompressed(out);
+    out.truncate(start + P::BYTES / 2);
+    if point.is_zero() {
+        out[start] = COMPRESSED_INFINITY;
+    } else if larger_y {
+        out[start] |= LARGER_Y;
+    }
+}
+
+/// Whether a coordinate is above (q - 1) / 2, so that it is the larger of itself and its negative.
+pub(crate) fn is_larger(y: Fq) -> bool {
+    y.into_bigint() > Fq::MODULUS_MINUS_ONE_DIV_TWO
+}
+
+/// The same in G2, where the `u` part decides unless it is zero.
+pub(crate) fn is_larger_fq2(y: Fq2) -> bool {
+    is_larger(if y.c1.is_zero() { y.c0 } else { y.c1 })
 }
 
 fn limbs(bytes: &[u8]) -> [u64; 4] {

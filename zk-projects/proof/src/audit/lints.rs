@@ -3,10 +3,10 @@
 //! Uniqueness says nothing about the inputs themselves: a selector that is an input is unique whatever it is. These rules look at what
 //! a wire is used for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field, PrimeField, Zero};
+use ark_ff::{Field, Zero};
 use num_bigint::BigUint;
 
 use super::digits::sum_to_one;
@@ -14,10 +14,11 @@ use super::facts::Facts;
 use super::report::{Class, Finding};
 use super::system::{Lc, Relation, System, coefficient, constant, sum};
 use super::unique::Unique;
+use super::wide::Chain;
 
 /// Public inputs and other wires that no constraint depends on.
 pub(super) fn unused(system: &System) -> Vec<Finding> {
-    let unused = (1..system.wires).filter(|wire| system.uses[*wire as usize].is_empty());
+    let unused = (1..system.own_wires).filter(|wire| system.uses[*wire as usize].is_empty());
     let finding = |wire| {
         let (class, explanation) = if system.public_inputs.contains(&wire) {
             let text = "no constraint depends on it: a proof for one value of it is a proof for every other";
@@ -55,6 +56,19 @@ pub(super) fn ranges<'a>(
         ),
     };
     open.map(finding).collect()
+}
+
+/// Public inputs that ought to follow from the private ones but do not.
+pub(super) fn not_computed(expected: &BTreeSet<u32>, computed: &BTreeSet<u32>) -> Vec<Finding> {
+    let finding = |wire: &u32| Finding {
+        class: Class::NotComputed,
+        wires: vec![*wire],
+        constraints: Vec::new(),
+        explanation: text(
+            "the private inputs do not determine it: it can be chosen, and an unconstrained wire made to fit it",
+        ),
+    };
+    expected.difference(computed).map(finding).collect()
 }
 
 /// Constraints that always hold or never, and those that repeat another one.
@@ -198,59 +212,22 @@ fn is_factor(system: &System, wire: u32) -> bool {
         })
 }
 
-/// Chains of bits, each with twice the weight of the one before, as long as the field has bits or longer.
-pub(super) fn wide(
-    system: &System,
-    facts: &Facts,
-    is_strict: impl Fn(&[u32]) -> bool,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (index, relation) in (0..).zip(&system.relations) {
-        for lc in relation.combinations() {
-            let Some(bits) = wide_chain(lc, facts) else {
-                continue;
-            };
-            if !is_strict(&bits) {
-                findings.push(Finding {
-                    class: Class::WideDecomposition,
-                    explanation: format!(
-                        "{} bits spell some numbers in two ways, as x and as x + r, and no comparison with r was recognised",
-                        bits.len()
-                    ),
-                    wires: bits,
-                    constraints: vec![index],
-                });
-            }
-        }
-    }
-    findings
-}
-
-/// The longest such chain of the combination, the lowest bit first.
-pub(super) fn wide_chain(lc: &Lc, facts: &Facts) -> Option<Vec<u32>> {
-    let wide = Fr::MODULUS_BIT_SIZE as usize;
-    if lc.len() < wide {
-        return None;
-    }
-    let bits = lc
-        .iter()
-        .filter(|(wire, _)| *wire != 0 && facts.is_bit(*wire));
-    let by_weight: HashMap<Fr, u32> = bits.map(|&(wire, k)| (k, wire)).collect();
-    let half = Fr::from(2_u8).inverse().expect("r is odd");
-    let starts = by_weight
-        .keys()
-        .filter(|k| !by_weight.contains_key(&(**k * half)));
-    let chain = |start: &Fr| -> Vec<u32> {
-        let weights = std::iter::successors(Some(*start), |k| Some(k.double()));
-        weights
-            .map_while(|k| by_weight.get(&k).copied())
-            .take(by_weight.len())
-            .collect()
+/// Decompositions with two answers for some numbers.
+pub(super) fn wide(chains: &[Chain]) -> Vec<Finding> {
+    let finding = |chain: &Chain| Finding {
+        class: Class::WideDecomposition,
+        wires: chain.bits.clone(),
+        constraints: vec![chain.constraint],
+        explanation: format!(
+            "{} bits spell some numbers in two ways, as x and as x + r, and no comparison with r was recognised",
+            chain.bits.len()
+        ),
     };
-    starts
-        .map(chain)
-        .max_by_key(Vec::len)
-        .filter(|chain| chain.len() >= wide)
+    chains
+        .iter()
+        .filter(|chain| !chain.is_strict)
+        .map(finding)
+        .collect()
 }
 
 fn scaled(lc: &Lc, k: Fr) -> Lc {

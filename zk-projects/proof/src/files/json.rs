@@ -17,7 +17,7 @@ use serde_json::ser::PrettyFormatter;
 
 use crate::curve::{EncodingError, Point};
 use crate::decimal::Strict;
-use crate::key::VerifyingKey;
+use crate::key::{KeyError, VerifyingKey};
 use crate::verify::Proof;
 
 /// A JSON document is not what it should be.
@@ -26,7 +26,7 @@ use crate::verify::Proof;
 pub struct JsonError {
     /// Kind of document: `proof`, `public`, `verification_key`.
     pub file: &'static str,
-    /// The field, with dots: `pi_b.1.0`. A dot alone is the whole document.
+    /// The field, as a path: `pi_b[1][0]`. A dot alone is the whole document.
     pub field: String,
     /// What is wrong, without the value.
     pub problem: String,
@@ -267,9 +267,13 @@ pub fn read_verifying_key(bytes: &[u8]) -> Result<VerifyingKey, JsonError> {
 }
 
 /// Writes `verification_key.json`.
-#[must_use]
-pub fn write_verifying_key(key: &VerifyingKey) -> String {
-    write_document(&KeyDocument {
+///
+/// # Errors
+///
+/// [`KeyError`] if the key must not be used.
+pub fn write_verifying_key(key: &VerifyingKey) -> Result<String, KeyError> {
+    key.check()?;
+    Ok(write_document(&KeyDocument {
         protocol: Protocol::Groth16,
         curve: Curve::Bn254,
         public: key.public(),
@@ -279,7 +283,7 @@ pub fn write_verifying_key(key: &VerifyingKey) -> String {
         vk_delta_2: Json(key.delta_g2),
         vk_alphabeta_12: alpha_beta(key.alpha_g1, key.beta_g2),
         ic: key.ic.iter().copied().map(Json).collect(),
-    })
+    }))
 }
 
 fn alpha_beta(alpha: G1Affine, beta: G2Affine) -> Target {

@@ -3,6 +3,8 @@
 pub mod binary;
 pub mod elements;
 pub mod json;
+pub mod ptau;
 pub mod r1cs;
+mod source;
 pub mod wtns;
 pub mod zkey;

@@ -11,8 +11,11 @@ use ark_bn254::{Fq, Fr, G1Affine, G2Affine};
 
 use super::binary::{Cursor, FormatError, Sections, Writer};
 use super::elements::{read_modulus, read_point, read_points, write_modulus, write_points};
+use super::source::{HASH_BYTES, read_hash, read_source, write_source};
 use crate::curve::{NUMBER_BYTES, Point, read_doubled_montgomery, write_doubled_montgomery};
-use crate::key::{Ceremony, Coefficient, Contribution, ProvingKey, Side, Source, VerifyingKey};
+use crate::key::{
+    Ceremony, Coefficient, Contribution, MAX_DOMAIN_LOG2, ProvingKey, Side, VerifyingKey,
+};
 
 const MAGIC: &str = "zkey";
 const VERSION: u32 = 1;
@@ -58,11 +61,7 @@ const CONTRIBUTED: [u32; 10] = [
 /// Bytes of a coefficient: side, constraint, wire, number.
 const COEFFICIENT_BYTES: usize = 3 * 4 + NUMBER_BYTES;
 /// Bytes of a contribution without parameters.
-const EMPTY_CONTRIBUTION_BYTES: usize =
-    3 * G1Affine::BYTES + G2Affine::BYTES + TRANSCRIPT_BYTES + 2 * 4;
-const TRANSCRIPT_BYTES: usize = 64;
-/// The largest domain that the scalar field has roots of unity for.
-const MAX_DOMAIN_LOG2: u32 = 28;
+const EMPTY_CONTRIBUTION_BYTES: usize = 3 * G1Affine::BYTES + G2Affine::BYTES + HASH_BYTES + 2 * 4;
 
 /// Reads a proving key.
 ///
@@ -286,65 +285,6 @@ fn read_ceremony(mut cursor: Cursor<'_>) -> Result<Ceremony, FormatError> {
     })
 }
 
-fn read_hash(cursor: &mut Cursor<'_>) -> Result<[u8; TRANSCRIPT_BYTES], FormatError> {
-    let bytes = cursor.take(TRANSCRIPT_BYTES)?;
-    Ok(bytes.try_into().expect("as many bytes as were asked for"))
-}
-
-/// Parameters of a contribution: a tag each, ascending.
-mod parameter {
-    pub(super) const NAME: u8 = 1;
-    pub(super) const ITERATIONS: u8 = 2;
-    pub(super) const BEACON: u8 = 3;
-}
-
-fn read_source(cursor: &mut Cursor<'_>) -> Result<Source, FormatError> {
-    let at = cursor.offset();
-    let kind = cursor.u32()?;
-    let length = cursor.u32()? as usize;
-    let mut parameters = cursor.part(length)?;
-    let (mut name, mut iterations_log2, mut value) = (None, None, None);
-    let mut last = 0;
-    while parameters.left() > 0 {
-        let at = parameters.offset();
-        let tag = parameters.u8()?;
-        if tag <= last {
-            return Err(parameters.error_at(at, format!("parameter {tag} after parameter {last}")));
-        }
-        last = tag;
-        match tag {
-            parameter::NAME => {
-                let text = read_text(&mut parameters)?.to_vec();
-                name = Some(
-                    String::from_utf8(text)
-                        .map_err(|_| parameters.error_at(at, "a name that is not UTF-8"))?,
-                );
-            }
-            parameter::ITERATIONS => iterations_log2 = Some(u32::from(parameters.u8()?)),
-            parameter::BEACON => value = Some(read_text(&mut parameters)?.to_vec()),
-            _ => return Err(parameters.error_at(at, format!("parameter {tag} is not known"))),
-        }
-    }
-    match (kind, iterations_log2, value) {
-        (0, None, None) => Ok(Source::Person { name }),
-        (1, Some(iterations_log2), Some(value)) => Ok(Source::Beacon {
-            name,
-            iterations_log2,
-            value,
-        }),
-        _ => Err(cursor.error_at(
-            at,
-            format!("a contribution of kind {kind} with other parameters than that kind has"),
-        )),
-    }
-}
-
-/// A length in one byte, and so many bytes.
-fn read_text<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], FormatError> {
-    let length = cursor.u8()?;
-    cursor.take(length.into())
-}
-
 /// Writes a proving key.
 ///
 /// # Errors
@@ -454,45 +394,7 @@ fn ceremony(ceremony: &Ceremony) -> io::Result<Vec<u8>> {
         contribution.g1_sx.write_montgomery(&mut out);
         contribution.g2_spx.write_montgomery(&mut out);
         out.extend(contribution.transcript);
-        let (kind, parameters) = source(&contribution.source)?;
-        out.extend(kind.to_le_bytes());
-        out.extend((parameters.len() as u32).to_le_bytes());
-        out.extend(parameters);
+        write_source(&contribution.source, &mut out)?;
     }
     Ok(out)
-}
-
-/// The kind of a contribution and its parameters.
-fn source(source: &Source) -> io::Result<(u32, Vec<u8>)> {
-    let mut out = Vec::new();
-    let (Source::Person { name } | Source::Beacon { name, .. }) = source;
-    if let Some(name) = name {
-        out.push(parameter::NAME);
-        write_text(name.as_bytes(), &mut out)?;
-    }
-    let Source::Beacon {
-        iterations_log2,
-        value,
-        ..
-    } = source
-    else {
-        return Ok((0, out));
-    };
-    let iterations_log2 =
-        u8::try_from(*iterations_log2).map_err(|_| no_room("more than 2^255 iterations"))?;
-    out.extend([parameter::ITERATIONS, iterations_log2, parameter::BEACON]);
-    write_text(value, &mut out)?;
-    Ok((1, out))
-}
-
-fn write_text(text: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let length = u8::try_from(text.len())
-        .map_err(|_| no_room("a name or beacon value of more than 255 bytes"))?;
-    out.push(length);
-    out.extend(text);
-    Ok(())
-}
-
-fn no_room(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
 }

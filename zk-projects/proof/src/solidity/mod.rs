@@ -34,7 +34,7 @@
 //!                                                                     a key made on the spot is deployed without a compiler
 //! ```
 //!
-//! In G2 a coordinate is written imaginary part first, as EIP-197 wants it.
+//! Points are in the uncompressed form of [`curve`](crate::curve), which is EIP-197's: in G2 the imaginary part comes first, infinity is zeros.
 //!
 //! [EIP-196]: https://eips.ethereum.org/EIPS/eip-196
 //! [EIP-197]: https://eips.ethereum.org/EIPS/eip-197
@@ -43,12 +43,11 @@
 mod source;
 
 use ark_bn254::Fr;
-use ark_ec::AffineRepr;
 use ark_ff::{BigInteger, PrimeField};
 use sha3::{Digest, Keccak256};
 
 use crate::curve::Point;
-use crate::key::VerifyingKey;
+use crate::key::{KeyError, VerifyingKey};
 use crate::verify::Proof;
 
 /// 32 bytes, big-endian: a word of the EVM.
@@ -86,14 +85,9 @@ impl Setup {
 /// A key or its names cannot become a contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
-    /// Whoever can divide by gamma - delta, that is everyone, can forge proofs.
-    #[error(
-        "gamma equals delta: no contribution was made to the key, and anyone could forge proofs for it"
-    )]
-    GammaIsDelta,
-    /// A point is the neutral element.
-    #[error("{0} is the point at infinity")]
-    Infinity(&'static str),
+    /// The key must not be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Not one name for each public input.
     #[error("{names} names for {inputs} public inputs")]
     Names {
@@ -111,27 +105,16 @@ pub enum ExportError {
 ///
 /// # Errors
 ///
-/// [`ExportError::GammaIsDelta`], [`ExportError::Infinity`].
+/// [`ExportError::Key`].
 pub fn words(key: &VerifyingKey, setup: Setup) -> Result<Vec<Word>, ExportError> {
-    if key.gamma_g2 == key.delta_g2 {
-        return Err(ExportError::GammaIsDelta);
-    }
-    let infinite = [
-        ("alpha", key.alpha_g1.is_zero()),
-        ("beta", key.beta_g2.is_zero()),
-        ("gamma", key.gamma_g2.is_zero()),
-        ("delta", key.delta_g2.is_zero()),
-    ];
-    if let Some((name, _)) = infinite.iter().find(|(_, infinite)| *infinite) {
-        return Err(ExportError::Infinity(name));
-    }
+    key.check()?;
     let mut bytes = Vec::new();
-    evm_point(&key.alpha_g1, &mut bytes);
+    key.alpha_g1.write_uncompressed(&mut bytes);
     for point in [key.beta_g2, key.gamma_g2, key.delta_g2] {
-        evm_point(&point, &mut bytes);
+        point.write_uncompressed(&mut bytes);
     }
     for point in &key.ic {
-        evm_point(point, &mut bytes);
+        point.write_uncompressed(&mut bytes);
     }
     bytes.extend(setup.word());
     Ok(to_words(&bytes))
@@ -197,9 +180,9 @@ pub fn sentinels(inputs: usize) -> Vec<Word> {
 #[must_use]
 pub fn proof_words(proof: &Proof) -> [Word; 8] {
     let mut bytes = Vec::with_capacity(8 * 32);
-    evm_point(&proof.a, &mut bytes);
-    evm_point(&proof.b, &mut bytes);
-    evm_point(&proof.c, &mut bytes);
+    proof.a.write_uncompressed(&mut bytes);
+    proof.b.write_uncompressed(&mut bytes);
+    proof.c.write_uncompressed(&mut bytes);
     let words = to_words(&bytes);
     words.try_into().expect("two, four and two words")
 }
@@ -217,15 +200,6 @@ pub fn calldata(proof: &Proof, inputs: &[Fr]) -> Vec<u8> {
         data.extend(input.into_bigint().to_bytes_be());
     }
     data
-}
-
-/// A point as the precompiles take it: the uncompressed form, but zeros for infinity.
-fn evm_point<P: Point>(point: &P, out: &mut Vec<u8>) {
-    if point.is_zero() {
-        out.resize(out.len() + P::BYTES, 0);
-    } else {
-        point.write_uncompressed(out);
-    }
 }
 
 fn to_words(bytes: &[u8]) -> Vec<Word> {
