@@ -817,3 +817,21 @@ fn a_constraint_that_others_imply_is_redundant() {
         "every wire is unique all the same"
     );
 }
+
+#[test]
+fn bits_that_are_no_more_than_another_are_bits() {
+    // x (1 - all - x) = 0: if `all` is 1, x is 0; otherwise it is a bit.
+    let mut circuit = Circuit::new(&[2], &[0]);
+    circuit.to_be_bit(2);
+    let bits: Vec<u32> = [0_u8, 1]
+        .iter()
+        .map(|bit| circuit.hint(Fr::from(*bit)))
+        .collect();
+    for bit in &bits {
+        let allowed = minus(&minus(&one(), &wire(2)), &wire(*bit));
+        circuit.assert(wire(*bit), allowed, Vec::new());
+    }
+    circuit.assert(weighted(&bits), one(), wire(1));
+    assert!(circuit.audit().is_clean());
+    assert_eq!(undecided(&circuit.without(0).audit()), bits);
+}
