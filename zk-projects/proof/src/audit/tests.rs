@@ -335,6 +335,24 @@ fn digits_may_be_larger_than_bits_but_not_than_their_weights_allow() {
 }
 
 #[test]
+fn digits_that_reach_beyond_the_field_are_undecided() {
+    for (high_bits, is_unique) in [(1, true), (2, false)] {
+        let mut circuit = Circuit::new(&[7], &[]);
+        let low = circuit.hint(Fr::from(7_u8));
+        let high = circuit.hint(Fr::zero());
+        circuit.bits(&wire(low), 252);
+        circuit.bits(&wire(high), high_bits);
+        let weight = Fr::from(2_u8).pow([252]);
+        circuit.assert(plus(&wire(low), &vec![(high, weight)]), one(), wire(1));
+        assert_eq!(
+            circuit.audit().verdict == Verdict::Unique,
+            is_unique,
+            "{high_bits} more bits"
+        );
+    }
+}
+
+#[test]
 fn carries_of_a_sum_are_unique() {
     // Two numbers of 8 bits: the sum's 8 bits, and a carry.
     let mut circuit = Circuit::new(&[200, 100], &[]);
