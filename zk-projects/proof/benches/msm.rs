@@ -16,12 +16,7 @@ fn random<P: SWCurveConfig<ScalarField = Fr>>(count: usize) -> (Vec<Affine<P>>, 
 
 fn msm<P: Curve>(backend: Backend, points: &[Affine<P>], numbers: &[Fr]) -> Projective<P> {
     let digits = Digits::new(numbers, best_window(points.len()));
-    let part = Part {
-        points,
-        digits: &digits,
-        first: 0,
-    };
-    sum_with(backend, &[part])
+    sum_with(backend, &[Part::all(points, &digits)])
 }
 
 fn sums(criterion: &mut Criterion) {

@@ -23,11 +23,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Derives what follows from the constraints, and from `given`: bounds that something else enforces.
-    pub(super) fn new(
-        system: &System,
-        given: impl Iterator<Item = (u32, BigUint)>,
-        without: Option<u32>,
-    ) -> Self {
+    pub(super) fn new(system: &System, given: impl Iterator<Item = (u32, BigUint)>) -> Self {
         let mut facts = Self {
             bounds: vec![None; system.wires as usize],
             nonzero: HashSet::new(),
@@ -35,18 +31,18 @@ impl Facts {
         for (wire, bound) in given {
             facts.bounds[wire as usize] = Some(bound);
         }
-        for relation in without_one(system, without) {
-            if let Relation::Product { a, b, c } = relation.1
+        for relation in &system.relations {
+            if let Relation::Product { a, b, c } = relation
                 && constant(c).is_some_and(|c| !c.is_zero())
             {
                 facts.nonzero.extend([monic(a), monic(b)]);
             }
         }
-        facts.derive_bounds(system, without);
+        facts.derive_bounds(system);
         facts
     }
 
-    fn derive_bounds(&mut self, system: &System, without: Option<u32>) {
+    fn derive_bounds(&mut self, system: &System) {
         let mut unbounded: Vec<usize> = system
             .relations
             .iter()
@@ -57,7 +53,8 @@ impl Facts {
                     .count()
             })
             .collect();
-        let mut queue: VecDeque<u32> = without_one(system, without)
+        let mut queue: VecDeque<u32> = (0..)
+            .zip(&system.relations)
             .map(|(index, _)| index)
             .collect();
         while let Some(index) = queue.pop_front() {
@@ -71,7 +68,7 @@ impl Facts {
             self.bounds[wire as usize] = Some(bound);
             for &(user, _) in &system.uses[wire as usize] {
                 unbounded[user as usize] -= 1;
-                if unbounded[user as usize] == 1 && without != Some(user) {
+                if unbounded[user as usize] == 1 {
                     queue.push_back(user);
                 }
             }
@@ -181,16 +178,6 @@ pub(super) fn signed(number: Fr) -> BigInt {
 /// The order of the scalar field.
 pub(super) fn modulus() -> BigInt {
     BigInt::from(BigUint::from(Fr::MODULUS))
-}
-
-/// All relations with their numbers, except one that is left out.
-pub(super) fn without_one(
-    system: &System,
-    without: Option<u32>,
-) -> impl Iterator<Item = (u32, &Relation)> {
-    (0..)
-        .zip(&system.relations)
-        .filter(move |(index, _)| without != Some(*index))
 }
 
 /// The relation as a polynomial in one wire, the others at the values of `at`: constant, linear, quadratic coefficient.

@@ -53,7 +53,7 @@ fn for_each_digit<P: Curve>(
     mut call: impl FnMut(i16, &Affine<P>),
 ) {
     for part in parts {
-        let digits = &part.digits.row(index)[part.first..];
+        let digits = part.digits.row(index);
         for (point, digit) in part.points.iter().zip(digits) {
             if *digit != 0 && !point.is_zero() {
                 call(*digit, point);

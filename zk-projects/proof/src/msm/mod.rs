@@ -45,15 +45,21 @@ pub struct Part<'a, P: SWCurveConfig> {
     pub points: &'a [Affine<P>],
     /// One number for each.
     pub digits: &'a Digits,
-    /// The first of the numbers that belongs to the points: theirs are `digits[first..first + points.len()]`.
-    pub first: usize,
+}
+
+impl<'a, P: SWCurveConfig> Part<'a, P> {
+    /// Points and their numbers.
+    #[must_use]
+    pub fn all(points: &'a [Affine<P>], digits: &'a Digits) -> Self {
+        Self { points, digits }
+    }
 }
 
 /// The sum over all parts of points times numbers.
 ///
 /// # Panics
 ///
-/// If a part has fewer numbers than points, or parts have windows of different width.
+/// If a part has not as many numbers as points, or parts have windows of different width.
 #[must_use]
 pub fn sum<P: Curve>(parts: &[Part<'_, P>]) -> Projective<P> {
     sum_with(Backend::best(), parts)
@@ -72,8 +78,9 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
     let window = first.digits.window();
     for part in parts {
         assert_eq!(part.digits.window(), window, "windows of one width");
-        assert!(
-            part.first + part.points.len() <= part.digits.len(),
+        assert_eq!(
+            part.digits.len(),
+            part.points.len(),
             "a number for each point"
         );
     }
@@ -84,7 +91,7 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
     let parts: Vec<Part<'_, P>> = parts
         .iter()
         .zip(&entered)
-        .map(|(part, points)| Part { points, ..*part })
+        .map(|(part, points)| Part::all(points, part.digits))
         .collect();
     let sums: Vec<Projective<P>> = (0..first.digits.windows())
         .into_par_iter()
@@ -102,15 +109,11 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
 ///
 /// # Panics
 ///
-/// If there are fewer numbers than points.
+/// If there are not as many numbers as points.
 #[must_use]
 pub fn msm<P: Curve>(points: &[Affine<P>], numbers: &[ark_bn254::Fr]) -> Projective<P> {
     let digits = Digits::new(numbers, best_window(points.len()));
-    sum(&[Part {
-        points,
-        digits: &digits,
-        first: 0,
-    }])
+    sum(&[Part::all(points, &digits)])
 }
 
 #[cfg(test)]
@@ -162,11 +165,7 @@ mod tests {
         for count in [0, 1, 2, 3, 7, 64, 65, 300] {
             let (points, numbers) = crowded::<P>(count, &mut random);
             let digits = Digits::new(&numbers, best_window(count));
-            let part = Part {
-                points: &points,
-                digits: &digits,
-                first: 0,
-            };
+            let part = Part::all(&points, &digits);
             let expected = one_by_one(&points, &numbers);
             assert_eq!(sum_with(backend, &[part]), expected, "{count} points");
         }
@@ -203,20 +202,8 @@ mod tests {
         let (right, right_numbers) = crowded(50, &mut random);
         let digits = Digits::new(&left_numbers, 6);
         let others = Digits::new(&right_numbers, 6);
-        let together = sum(&[
-            Part {
-                points: &left[..90],
-                digits: &digits,
-                first: 10,
-            },
-            Part {
-                points: &right,
-                digits: &others,
-                first: 0,
-            },
-        ]);
-        let expected =
-            one_by_one(&left[..90], &left_numbers[10..]) + one_by_one(&right, &right_numbers);
+        let together = sum(&[Part::all(&left, &digits), Part::all(&right, &others)]);
+        let expected = one_by_one(&left, &left_numbers) + one_by_one(&right, &right_numbers);
         assert_eq!(together, expected);
     }
 }
