@@ -40,7 +40,9 @@ impl<Public, Private> fmt::Debug for Input<Public, Private> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Input");
         shown.field("statement", &self.statement);
-        shown.field("throwaway", &self.throwaway).finish_non_exhaustive()
+        shown
+            .field("throwaway", &self.throwaway)
+            .finish_non_exhaustive()
     }
 }
 

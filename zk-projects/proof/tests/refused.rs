@@ -247,7 +247,7 @@ fn a_public_input_is_refused_from_the_scalar_fields_modulus_on() {
     for number in [
         R.to_owned(),
         plus(R, 33),
-        plus(&(num_bigint::BigUint::from(1_u8) << 256).to_string(), 33),
+        plus(&num_bigint::BigUint::from(2_u8).pow(256).to_string(), 33),
     ] {
         let (field, problem) = json_problem(read(&number));
         assert_eq!(field, refused.0);
