@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod apps;
 pub(crate) mod ceremony;
 
 use std::path::PathBuf;
@@ -110,6 +111,14 @@ pub(crate) enum Action {
     /// Prove and verify with plain files, of any circuit
     #[command(subcommand)]
     Groth16(Groth16),
+    /// Show applications from key to contract: key, proof, gas, verdict, in a world that is thrown away
+    Demo {
+        /// One application, as `zk-prove list` names it; all without it
+        app: Option<String>,
+    },
+    /// The mixer: deposits, and withdrawals that show no link to them
+    #[command(subcommand)]
+    Mixer(apps::Mixer),
     /// Print completions for a shell
     Completions {
         /// The shell

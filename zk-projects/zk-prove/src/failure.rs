@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ark_relations::gr1cs::SynthesisError;
+use mixer::{MixerError, NoteError};
 use proof::audit::AuditError;
 use proof::files::binary::FormatError;
 use proof::files::json::JsonError;
@@ -13,7 +14,8 @@ use proof::prove::ProveError;
 use proof::setup::SetupError;
 use proof::setup::powers::PrepareError;
 use proof::statement::InputError;
-use proof::verify::VerifierError;
+use proof::verify::{VerifierError, VerifyError};
+use smart_contracts::chain::{CallError, ChainFileError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -53,6 +55,24 @@ pub(crate) enum Failure {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error("{} is not text", .0.display())]
+    NotText(PathBuf),
+    #[error("{}: {source}", path.display())]
+    Note { path: PathBuf, source: NoteError },
+    #[error(transparent)]
+    Mixer(#[from] MixerError),
+    #[error("{} does not hold names and addresses of contracts: move the directory away to begin anew", .0.display())]
+    Contracts(PathBuf),
+    #[error(transparent)]
+    Chain(#[from] ChainFileError),
+    #[error("the contract did not take it: {0}")]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Contract(#[from] smart_contracts::verifier::VerifierError),
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error("the proof that was just made is refused: {0}")]
+    Verify(#[from] VerifyError),
     #[error("the beacon's value is not an even number of hexadecimal digits")]
     BeaconValue,
     #[error("cannot write to standard output: {0}")]

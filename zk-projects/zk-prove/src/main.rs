@@ -15,15 +15,19 @@
 //! ```text
 //!   args: command line      verbs: one module for each group of verbs      statements: what can be proved, by name
 //!   output: text or JSON    paths: files                                   failure: what went wrong and what to do
+//!   world: a directory with a local EVM, contracts and keys                apps: the applications in it      demo: all of them
 //! ```
 
+mod apps;
 mod args;
+mod demo;
 mod failure;
 mod output;
 mod paths;
 mod progress;
 mod statements;
 mod verbs;
+mod world;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! What a verb prints: text for people, or one JSON document.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -24,6 +24,13 @@ impl Output {
             self.document(result)
         } else {
             text(&result.to_string())
+        }
+    }
+
+    /// Tells people on a terminal what is being done.
+    pub(crate) fn note(self, what: &str) {
+        if !self.json && io::stderr().is_terminal() {
+            eprintln!("{what}");
         }
     }
 

@@ -203,8 +203,9 @@ impl Lanes for Fq8 {
         })
     }
 
+    // Not inlined: a call costs little beside a hundred multiplications, and copies of them cost the compiler minutes.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-    #[inline]
+    #[inline(never)]
     unsafe fn mul(self, other: Self) -> Self {
         let q = constant(&MULTIPLES[0]);
         let inverse = _mm512_set1_epi64(NEGATIVE_INVERSE.cast_signed());
@@ -254,7 +255,7 @@ impl Lanes for Fq8 {
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-    #[inline]
+    #[inline(never)]
     unsafe fn reduce(self) -> Self {
         let below_4 = subtract_if_not_below(self.0, Above::Four);
         let below_2 = subtract_if_not_below(below_4, Above::Two);

@@ -1,5 +1,6 @@
 //! What each verb does.
 
+mod applications;
 mod audit;
 mod ceremony;
 mod export;
@@ -14,6 +15,7 @@ use proof::files::json;
 use proof::key::Remembered;
 use proof::verify::Proof;
 
+use crate::apps::milliseconds;
 use crate::args::{Action, Arguments};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -53,6 +55,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Action::Ptau(verb) => ceremony::ptau(verb, output),
         Action::Zkey(verb) => ceremony::zkey(verb, output),
         Action::Groth16(verb) => files::run(verb, output),
+        Action::Demo { app } => crate::demo::run(app.as_deref(), output),
+        Action::Mixer(verb) => applications::mixer(verb, output),
         Action::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "zk-prove", &mut std::io::stdout());
@@ -98,8 +102,4 @@ fn remembered() -> Remembered {
         Some(cache) => Remembered::in_folder(cache.join("zk-prove").join("checked-keys")),
         None => Remembered::nothing(),
     }
-}
-
-fn milliseconds(duration: std::time::Duration) -> f64 {
-    (duration.as_secs_f64() * 1e4).round() / 10.0
 }
