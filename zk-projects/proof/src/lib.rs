@@ -12,5 +12,6 @@ pub mod private_file;
 pub mod prove;
 pub mod r1cs;
 pub mod setup;
+pub mod solidity;
 pub mod statement;
 pub mod verify;

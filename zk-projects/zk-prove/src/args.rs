@@ -4,7 +4,7 @@ pub(crate) mod ceremony;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 const EXAMPLES: &str = "\
@@ -119,21 +119,6 @@ pub(crate) enum Action {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Export {
-    /// Print a verifier contract with the key in it
-    Solidity {
-        /// A .zkey, a verification_key.json, or a directory that `setup` wrote
-        key: PathBuf,
-    },
-    /// Print a proof and its public inputs as arguments of the contract
-    Calldata {
-        /// The proof
-        proof: PathBuf,
-        /// The public inputs
-        public: PathBuf,
-        /// The form
-        #[arg(long, value_enum, default_value_t = CalldataForm::Hex)]
-        form: CalldataForm,
-    },
     /// Write a statement's constraints
     R1cs {
         /// The statement, as `zk-prove list` names it
@@ -146,14 +131,6 @@ pub(crate) enum Export {
         /// The key
         zkey: PathBuf,
     },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum CalldataForm {
-    /// As bytes of a call, in hexadecimal
-    Hex,
-    /// As arrays to paste into Remix or ethers, the form of snarkjs
-    Arrays,
 }
 
 #[derive(Debug, Subcommand)]

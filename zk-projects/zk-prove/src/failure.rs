@@ -3,6 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ark_relations::gr1cs::SynthesisError;
+use proof::audit::AuditError;
+use proof::files::binary::FormatError;
+use proof::files::json::JsonError;
+use proof::key::{FolderError, KeyError};
+use proof::private_file::PrivateFileError;
+use proof::prove::ProveError;
+use proof::setup::SetupError;
+use proof::setup::powers::PrepareError;
+use proof::statement::InputError;
+use proof::verify::VerifierError;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("there is no statement `{0}`: `zk-prove list` shows those there are")]
@@ -13,10 +25,36 @@ pub(crate) enum Failure {
         path: PathBuf,
         source: io::Error,
     },
-    #[error("{} is not text", .0.display())]
-    NotText(PathBuf),
     #[error("{} exists: choose another name, or move it away", .0.display())]
     Exists(PathBuf),
+    #[error("{} is no file that this program knows: .r1cs, .wtns, .zkey, .ptau, or a proof, public inputs or a verification key in JSON", .0.display())]
+    UnknownFile(PathBuf),
+    #[error("{}: {source}", path.display())]
+    Format { path: PathBuf, source: FormatError },
+    #[error("{}: {source}", path.display())]
+    Json { path: PathBuf, source: JsonError },
+    #[error("input: {0}")]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Private(#[from] PrivateFileError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error("the key must not be used: {0}")]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Verifier(#[from] VerifierError),
+    #[error("nothing was proved: {0}")]
+    Prove(#[from] ProveError),
+    #[error("the circuit cannot be built: {0}")]
+    Synthesis(SynthesisError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error("the beacon's value is not an even number of hexadecimal digits")]
+    BeaconValue,
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
@@ -30,6 +68,20 @@ impl Failure {
         }
     }
 
+    pub(crate) fn format(path: &Path) -> impl FnOnce(FormatError) -> Self {
+        move |source| Self::Format {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn json(path: &Path) -> impl FnOnce(JsonError) -> Self {
+        move |source| Self::Json {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// Whoever read the output has seen enough; no failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -37,6 +89,6 @@ impl Failure {
 
     /// What was asked for cannot be, so nothing was tried.
     pub(crate) fn is_misuse(&self) -> bool {
-        matches!(self, Self::UnknownStatement(_))
+        matches!(self, Self::UnknownStatement(_) | Self::BeaconValue)
     }
 }

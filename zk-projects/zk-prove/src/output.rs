@@ -29,7 +29,8 @@ impl Output {
 
     /// Prints a document, which is JSON either way.
     pub(crate) fn document(self, document: &impl Serialize) -> Result<(), Failure> {
-        let bytes = serde_json::to_string_pretty(document).expect("our types have string keys only");
+        let bytes =
+            serde_json::to_string_pretty(document).expect("our types have string keys only");
         text(&bytes)
     }
 }

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
+
 use crate::failure::Failure;
 
 /// Who may read a file that is written.
@@ -28,9 +30,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(Failure::io("read", path))
 }
 
-/// Text of a file; `-` is standard input.
-pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(read(path)?).map_err(|_| Failure::NotText(path.to_owned()))
+/// A file mapped into memory: of files of gigabytes only what is looked at is read.
+pub(crate) fn map(path: &Path) -> Result<Mmap, Failure> {
+    let file = File::open(path).map_err(Failure::io("read", path))?;
+    // SAFETY: nothing here writes to the mapping, and readers copy what they look at. Another process that changes the file meanwhile
+    // can make numbers wrong, which is found by the checks on what was read, or cut it short, which ends this process.
+    unsafe { Mmap::map(&file) }.map_err(Failure::io("map", path))
+}
+
+/// Refuses a path at which something is.
+pub(crate) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Failure::Exists(path.to_owned())),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Makes a directory, and those above it.

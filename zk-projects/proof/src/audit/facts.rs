@@ -203,14 +203,7 @@ fn polynomial(relation: &Relation, wire: u32, at: impl Fn(u32) -> Fr) -> [Fr; 3]
 
 /// A relation of one wire: a constant, or `x (x - k) = 0`, which is how bits are made.
 fn bound_of_root(relation: &Relation, wire: u32) -> Option<BigUint> {
-    let [rest, linear, quadratic] = polynomial(relation, wire, |_| Fr::zero());
-    let root = match quadratic.inverse() {
-        None => -rest * linear.inverse()?,
-        Some(k) if rest.is_zero() => -linear * k,
-        Some(k) if (rest + linear + quadratic).is_zero() => (rest * k).max(Fr::one()),
-        Some(_) => return None,
-    };
-    Some(root.into_bigint().into())
+    greatest_root(polynomial(relation, wire, |_| Fr::zero()))
 }
 
 /// The greatest value of the wire over all values of a few bits.
@@ -218,21 +211,26 @@ fn bound_by_trying(relation: &Relation, wire: u32, bits: &[u32]) -> Option<BigUi
     let mut bound = BigUint::zero();
     for choice in 0_u32..1 << bits.len() {
         let value = |w: u32| {
-            let at = bits
-                .iter()
-                .position(|bit| *bit == w)
-                .expect("the relation's other wires are bits");
-            Fr::from(choice >> at & 1)
+            let at = bits.iter().position(|bit| *bit == w);
+            Fr::from(choice >> at.expect("the relation's other wires are bits") & 1)
         };
         match polynomial(relation, wire, value) {
-            [_, _, quadratic] if !quadratic.is_zero() => return None,
-            [rest, linear, _] if linear.is_zero() => {
-                if rest.is_zero() {
-                    return None;
-                }
-            }
-            [rest, linear, _] => bound = bound.max((-rest / linear).into_bigint().into()),
+            // No value satisfies it.
+            [rest, linear, quadratic]
+                if linear.is_zero() && quadratic.is_zero() && !rest.is_zero() => {}
+            polynomial => bound = bound.max(greatest_root(polynomial)?),
         }
     }
     Some(bound)
+}
+
+/// The greatest root of a polynomial, of which one is 0 or 1 if there are two; `None` if it is another one, or always zero.
+fn greatest_root([rest, linear, quadratic]: [Fr; 3]) -> Option<BigUint> {
+    let root = match quadratic.inverse() {
+        None => -rest * linear.inverse()?,
+        Some(k) if rest.is_zero() => -linear * k,
+        Some(k) if (rest + linear + quadratic).is_zero() => (rest * k).max(Fr::one()),
+        Some(_) => return None,
+    };
+    Some(root.into_bigint().into())
 }

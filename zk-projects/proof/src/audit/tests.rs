@@ -335,6 +335,24 @@ fn digits_may_be_larger_than_bits_but_not_than_their_weights_allow() {
 }
 
 #[test]
+fn digits_that_reach_beyond_the_field_are_undecided() {
+    for (high_bits, is_unique) in [(1, true), (2, false)] {
+        let mut circuit = Circuit::new(&[7], &[]);
+        let low = circuit.hint(Fr::from(7_u8));
+        let high = circuit.hint(Fr::zero());
+        circuit.bits(&wire(low), 252);
+        circuit.bits(&wire(high), high_bits);
+        let weight = Fr::from(2_u8).pow([252]);
+        circuit.assert(plus(&wire(low), &vec![(high, weight)]), one(), wire(1));
+        assert_eq!(
+            circuit.audit().verdict == Verdict::Unique,
+            is_unique,
+            "{high_bits} more bits"
+        );
+    }
+}
+
+#[test]
 fn carries_of_a_sum_are_unique() {
     // Two numbers of 8 bits: the sum's 8 bits, and a carry.
     let mut circuit = Circuit::new(&[200, 100], &[]);
@@ -816,4 +834,22 @@ fn a_constraint_that_others_imply_is_redundant() {
         circuit.audit().is_clean(),
         "every wire is unique all the same"
     );
+}
+
+#[test]
+fn bits_that_are_no_more_than_another_are_bits() {
+    // x (1 - all - x) = 0: if `all` is 1, x is 0; otherwise it is a bit.
+    let mut circuit = Circuit::new(&[2], &[0]);
+    circuit.to_be_bit(2);
+    let bits: Vec<u32> = [0_u8, 1]
+        .iter()
+        .map(|bit| circuit.hint(Fr::from(*bit)))
+        .collect();
+    for bit in &bits {
+        let allowed = minus(&minus(&one(), &wire(2)), &wire(*bit));
+        circuit.assert(wire(*bit), allowed, Vec::new());
+    }
+    circuit.assert(weighted(&bits), one(), wire(1));
+    assert!(circuit.audit().is_clean());
+    assert_eq!(undecided(&circuit.without(0).audit()), bits);
 }

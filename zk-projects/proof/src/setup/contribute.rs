@@ -218,3 +218,61 @@ fn absorb_contribution(hash: &mut Blake2b512, contribution: &Contribution) {
     absorb::<G2Affine>(hash, &[contribution.g2_spx]);
     hash.update(contribution.transcript);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ark_ec::AffineRepr;
+    use ark_std::rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::*;
+
+    /// Bug class Z13.
+    #[test]
+    fn a_transcript_depends_on_the_circuit_every_earlier_record_and_its_own_points() {
+        let [one, two] = [1, 2].map(|seed| random::point_g1(&mut ChaCha20Rng::seed_from_u64(seed)));
+        let record = Contribution {
+            delta_after: one,
+            g1_s: one,
+            g1_sx: one,
+            g2_spx: G2Affine::generator(),
+            transcript: [0; 64],
+            source: Source::Person { name: None },
+        };
+        let after = |circuit_hash: u8, records: &[Contribution]| {
+            let mut transcript = Transcript::new(&[circuit_hash; 64]);
+            for record in records {
+                transcript.absorb(record);
+            }
+            transcript.of_next(one, one)
+        };
+        let mut transcripts = vec![
+            after(0, &[]),
+            after(1, &[]),
+            after(0, std::slice::from_ref(&record)),
+            after(0, &[record.clone(), record.clone()]),
+            Transcript::new(&[0; 64]).of_next(two, one),
+            Transcript::new(&[0; 64]).of_next(one, two),
+        ];
+        let changes: [fn(&mut Contribution, G1Affine); 5] = [
+            |record, two| record.delta_after = two,
+            |record, two| record.g1_s = two,
+            |record, two| record.g1_sx = two,
+            |record, _| record.g2_spx = G2Affine::identity(),
+            |record, _| record.transcript[63] = 1,
+        ];
+        for change in changes {
+            let mut other = record.clone();
+            change(&mut other, two);
+            transcripts.push(after(0, std::slice::from_ref(&other)));
+            transcripts.push(after(0, &[other, record.clone()]));
+        }
+        let count = transcripts.len();
+        assert_eq!(
+            transcripts.into_iter().collect::<BTreeSet<_>>().len(),
+            count
+        );
+    }
+}

@@ -247,3 +247,100 @@ fn proofs_uncompressed(contribution: &PowersContribution) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ark_std::rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::*;
+    use crate::setup::Quiet;
+
+    fn differ<T: Ord>(values: impl IntoIterator<Item = T>) -> bool {
+        let mut seen = BTreeSet::new();
+        values.into_iter().all(|value| seen.insert(value))
+    }
+
+    /// Bug class Z13.
+    #[test]
+    fn the_point_of_a_proof_depends_on_everything_that_it_is_bound_to() {
+        let [one, two] = [1, 2].map(|seed| random::point_g1(&mut ChaCha20Rng::seed_from_u64(seed)));
+        let points = [
+            proof_point(0, &[0; 64], one, two),
+            proof_point(1, &[0; 64], one, two),
+            proof_point(2, &[0; 64], one, two),
+            proof_point(0, &[1; 64], one, two),
+            proof_point(0, &[0; 64], two, two),
+            proof_point(0, &[0; 64], one, one),
+        ];
+        assert!(differ(points.map(|point| point.to_string())));
+    }
+
+    /// Bug class Z13.
+    #[test]
+    fn response_and_challenge_depend_on_every_point_and_on_what_was_before() {
+        let mut powers = start(1).unwrap();
+        contribute(
+            &mut powers,
+            None,
+            &mut ChaCha20Rng::seed_from_u64(1),
+            &Quiet,
+        )
+        .unwrap();
+        let g1 = G1Affine::identity();
+        let mut changed = vec![powers.clone()];
+        let mut change = |change: &dyn Fn(&mut Powers)| {
+            let mut other = powers.clone();
+            change(&mut other);
+            changed.push(other);
+        };
+        for index in 0..3 {
+            change(&|powers| powers.tau_g1[index] = g1);
+        }
+        for index in 0..2 {
+            change(&|powers| powers.tau_g2[index] = G2Affine::identity());
+            change(&|powers| powers.alpha_tau_g1[index] = g1);
+            change(&|powers| powers.beta_tau_g1[index] = g1);
+        }
+        change(&|powers| powers.beta_g2 = G2Affine::identity());
+        let responses = changed
+            .iter()
+            .map(|it| response_before_proofs(&[0; 64], it).finish());
+        let other = response_before_proofs(&[1; 64], &powers).finish();
+        assert!(differ(responses.chain([other])));
+        let challenges = changed.iter().map(|it| next_challenge(&[0; 64], it));
+        assert!(differ(
+            challenges.chain([next_challenge(&[1; 64], &powers)])
+        ));
+    }
+
+    /// Bug class Z13.
+    #[test]
+    fn a_response_depends_on_every_proof() {
+        let mut powers = start(1).unwrap();
+        contribute(
+            &mut powers,
+            None,
+            &mut ChaCha20Rng::seed_from_u64(1),
+            &Quiet,
+        )
+        .unwrap();
+        let record = &powers.contributions[0];
+        let mut responses = vec![response_hash(record)];
+        for which in 0..3 {
+            let changes: [fn(&mut SecretProof); 3] = [
+                |proof| proof.g1_s = G1Affine::identity(),
+                |proof| proof.g1_sx = G1Affine::identity(),
+                |proof| proof.g2_spx = G2Affine::identity(),
+            ];
+            for change in changes {
+                let mut other = record.clone();
+                change([&mut other.tau, &mut other.alpha, &mut other.beta][which]);
+                responses.push(response_hash(&other));
+            }
+        }
+        assert!(differ(responses));
+    }
+}
