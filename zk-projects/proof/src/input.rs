@@ -12,6 +12,8 @@
 //! `throwaway` marks samples, whose secrets are nobody's, and may be missing. Reading names the field that is wrong, `private.path[3]`, and
 //! never its value. Such a document holds secrets: [`crate::private_file`].
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -19,7 +21,7 @@ use crate::files::json::{JsonError, read_document};
 use crate::statement::{InputError, Statement};
 
 /// What a document holds.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input<Public, Private> {
     /// Name of the statement.
@@ -31,6 +33,17 @@ pub struct Input<Public, Private> {
     pub public: Public,
     /// What only the prover knows.
     pub private: Private,
+}
+
+impl<Public, Private> fmt::Debug for Input<Public, Private> {
+    /// Shows nothing of the inputs.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Input");
+        shown.field("statement", &self.statement);
+        shown
+            .field("throwaway", &self.throwaway)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The name of the statement that a document is for, and nothing else of it.

@@ -1,4 +1,5 @@
-//! Groth16 keys as values.
+//! Groth16 keys: as values, what they must show before they are used (`check`), on disk (`folder`), and which of them were looked at
+//! before (`remembered`).
 
 mod check;
 mod folder;

@@ -247,7 +247,7 @@ fn a_public_input_is_refused_from_the_scalar_fields_modulus_on() {
     for number in [
         R.to_owned(),
         plus(R, 33),
-        plus(&(num_bigint::BigUint::from(1_u8) << 256).to_string(), 33),
+        plus(&num_bigint::BigUint::from(2_u8).pow(256).to_string(), 33),
     ] {
         let (field, problem) = json_problem(read(&number));
         assert_eq!(field, refused.0);
@@ -286,14 +286,8 @@ fn documents_with_other_fields_or_names_are_refused() {
     assert_eq!(proof("\"groth16\"", "\"plonk\"").0, "protocol");
     assert_eq!(proof("\"bn128\"", "\"bls12381\"").0, "curve");
     assert_eq!(proof("\"pi_c\"", "\"pi_d\"").0, "pi_d");
-    assert_eq!(
-        proof(
-            "\"curve\": \"bn128\"",
-            "\"curve\": \"bn128\", \"curve\": \"bn128\""
-        )
-        .0,
-        "curve"
-    );
+    let (_, twice) = proof("\"curve\":", "\"curve\": \"bn128\", \"curve\":");
+    assert!(twice.contains("duplicate field `curve`"), "{twice}");
     assert!(
         proof(",\n \"curve\": \"bn128\"", "")
             .1
