@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub(crate) mod snarkjs;
+
 use std::fs;
 use std::path::PathBuf;
 
