@@ -21,5 +21,5 @@ pub mod note;
 pub mod statement;
 
 pub use app::{Mixer, MixerError};
-pub use note::{Note, NoteError};
+pub use note::Note;
 pub use statement::{Call, Private, Public, Withdraw};
