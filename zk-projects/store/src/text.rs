@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_text_is_read_back() {
-        let content: [u8; 40] = std::array::from_fn(|i| i as u8 * 7);
+        let content: [u8; 40] = std::array::from_fn(|i| (i as u8).wrapping_mul(7));
         let text = encode_text(PREFIX, &content);
         assert_eq!(*decode_text::<40>(PREFIX, &text).unwrap(), content);
         let pasted = format!("  {}\n", *text);
