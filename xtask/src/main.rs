@@ -17,6 +17,7 @@ mod planted;
 mod run;
 mod sim;
 mod sizes;
+mod sol;
 mod tidy;
 
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum Verb {
     Tidy,
     /// Plant each bug of `xtask/planted/` in a copy of the workspace and see its tests fail
     Planted(planted::Arguments),
+    /// Compile the contracts by solc into smart-contracts/out (needs Node, and `npm ci` there)
+    Sol(sol::Arguments),
     /// Measure engine and server against their peers and write docs/benchmarks.md
     Bench(bench::Arguments),
     /// Run seeds of the Raft simulation, on all cores
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Verb::Edges => edges::run(),
         Verb::Tidy => tidy::run(),
         Verb::Planted(arguments) => planted::run(&arguments),
+        Verb::Sol(arguments) => sol::run_verb(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments).map_err(Error::from),
         Verb::Sim(arguments) => sim::run(&arguments),
         Verb::Faults(arguments) => faults::run(&arguments),

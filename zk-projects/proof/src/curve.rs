@@ -61,6 +61,10 @@ pub trait Point: AffineRepr<ScalarField = Fr> {
     /// Appends the uncompressed form.
     fn write_uncompressed(&self, out: &mut Vec<u8>);
 
+    /// Appends the compressed form: x as in the uncompressed one, with the highest bit set if y is the larger of the two that x
+    /// allows.
+    fn write_compressed(&self, out: &mut Vec<u8>);
+
     /// Whether the point, known to be on the curve, is in the subgroup of order r. Always true in G1, whose cofactor is 1.
     fn in_subgroup(&self) -> bool;
 }
@@ -90,6 +94,11 @@ impl Point for Affine<ark_bn254::g1::Config> {
         let (x, y) = self.xy().unwrap_or((Fq::zero(), Fq::zero()));
         out.extend(x.into_bigint().to_bytes_be());
         out.extend(y.into_bigint().to_bytes_be());
+    }
+
+    fn write_compressed(&self, out: &mut Vec<u8>) {
+        let larger = self.y().is_some_and(is_larger);
+        write_compressed(self, larger, out);
     }
 
     fn in_subgroup(&self) -> bool {
@@ -130,6 +139,11 @@ impl Point for Affine<ark_bn254::g2::Config> {
         }
     }
 
+    fn write_compressed(&self, out: &mut Vec<u8>) {
+        let larger = self.y().is_some_and(is_larger_fq2);
+        write_compressed(self, larger, out);
+    }
+
     fn in_subgroup(&self) -> bool {
         self.is_in_correct_subgroup_assuming_on_curve()
     }
@@ -141,6 +155,31 @@ fn on_curve<P>(point: P, holds: impl Fn(&P) -> bool) -> Result<P, EncodingError>
     } else {
         Err(EncodingError::NotOnCurve)
     }
+}
+
+/// The compressed form of infinity: `0x40` and zeros.
+const COMPRESSED_INFINITY: u8 = 0x40;
+const LARGER_Y: u8 = 0x80;
+
+fn write_compressed<P: Point>(point: &P, larger_y: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    point.write_uncompressed(out);
+    out.truncate(start + P::BYTES / 2);
+    if point.is_zero() {
+        out[start] = COMPRESSED_INFINITY;
+    } else if larger_y {
+        out[start] |= LARGER_Y;
+    }
+}
+
+/// Whether a coordinate is above (q - 1) / 2, so that it is the larger of itself and its negative.
+pub(crate) fn is_larger(y: Fq) -> bool {
+    y.into_bigint() > Fq::MODULUS_MINUS_ONE_DIV_TWO
+}
+
+/// The same in G2, where the `u` part decides unless it is zero.
+pub(crate) fn is_larger_fq2(y: Fq2) -> bool {
+    is_larger(if y.c1.is_zero() { y.c0 } else { y.c1 })
 }
 
 fn limbs(bytes: &[u8]) -> [u64; 4] {

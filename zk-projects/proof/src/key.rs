@@ -1,10 +1,15 @@
-//! Groth16 keys as values.
+//! Groth16 keys: as values, what they must show before they are used (`check`), on disk (`folder`), and which of them were looked at
+//! before (`remembered`).
 
 mod check;
+mod folder;
+mod remembered;
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
 
 pub use check::{Element, KeyError, ShapeError};
+pub use folder::{FolderError, KeyFolder, Manifest, ManifestInput, Origin};
+pub use remembered::Remembered;
 
 /// log2 of the largest domain: its double still has roots of unity in the scalar field.
 pub const MAX_DOMAIN_LOG2: u32 = 27;
@@ -90,6 +95,17 @@ impl ProvingKey {
     #[must_use]
     pub fn public(&self) -> usize {
         self.verifying.public()
+    }
+
+    /// How many constraints the circuit has: the rows before those that the setup added for the constant and the public inputs.
+    /// Means something for keys that [`Self::check`] accepts.
+    #[must_use]
+    pub fn constraints(&self) -> usize {
+        let last = self
+            .coefficients
+            .last()
+            .map_or(0, |term| term.constraint as usize);
+        last.saturating_sub(self.public())
     }
 }
 

@@ -3,10 +3,15 @@
 pub mod audit;
 pub mod curve;
 pub mod decimal;
+pub mod digest;
 pub mod files;
+pub mod input;
 pub mod key;
+pub mod msm;
+pub mod private_file;
 pub mod prove;
 pub mod r1cs;
 pub mod setup;
+pub mod solidity;
 pub mod statement;
 pub mod verify;

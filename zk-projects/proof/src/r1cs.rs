@@ -4,9 +4,13 @@
 //! With the wires `w`, `w[0] = 1`, each constraint says `(A_i . w) * (B_i . w) = C_i . w`. The order of the wires is that of
 //! snarkjs and of arkworks alike: the constant one, the public inputs in the order of the statement, everything else.
 
+mod digest;
+
 use ark_bn254::Fr;
 use ark_ff::Zero;
 use ark_relations::gr1cs::{ConstraintSystemRef, R1CS_PREDICATE_LABEL, SynthesisError};
+
+pub(crate) use digest::canonical;
 
 /// One entry of a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +94,7 @@ pub struct R1cs {
     pub public_outputs: u32,
     /// Public inputs.
     pub public_inputs: u32,
-    /// Private inputs: the wires after the public ones. `.r1cs` keeps their number; a circuit in Rust says it by
+    /// Private inputs that are wires: those after the public ones. `.r1cs` tells; a circuit in Rust says it by
     /// [`PrivateInputs`](crate::statement::PrivateInputs).
     pub private_inputs: u32,
     /// Left factors.

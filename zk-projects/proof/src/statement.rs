@@ -1,25 +1,36 @@
 //! What can be proved: one type for each statement, from which circuit, contract, command line and tests take the order and meaning
 //! of its public inputs.
 
+use std::fmt;
+
 use ark_bn254::Fr;
 use ark_ff::Field;
 use ark_relations::gr1cs::{
     ConstraintSystem, ConstraintSystemRef, OptimizationGoal, SynthesisError, SynthesisMode,
 };
 use ark_std::rand::{CryptoRng, RngCore};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::r1cs::R1cs;
 
 /// Which values a public input may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Range {
     /// Any number below r.
     Field,
     /// Any number below 2^bits.
     Bits(u32),
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field => formatter.write_str("any number of the field"),
+            Self::Bits(bits) => write!(formatter, "below 2^{bits}"),
+        }
+    }
 }
 
 /// One public input.
@@ -37,7 +48,7 @@ pub struct PublicInput {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InputError {
-    /// The field of the JSON input, with dots: `private.path.3`.
+    /// The field of the JSON input, as a path: `private.path[3]`.
     pub field: String,
     /// What is wrong, without the value: it may be secret.
     pub problem: String,

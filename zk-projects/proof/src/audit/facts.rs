@@ -23,11 +23,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Derives what follows from the constraints, and from `given`: bounds that something else enforces.
-    pub(super) fn new(
-        system: &System,
-        given: impl Iterator<Item = (u32, BigUint)>,
-        without: Option<u32>,
-    ) -> Self {
+    pub(super) fn new(system: &System, given: impl Iterator<Item = (u32, BigUint)>) -> Self {
         let mut facts = Self {
             bounds: vec![None; system.wires as usize],
             nonzero: HashSet::new(),
@@ -35,18 +31,18 @@ impl Facts {
         for (wire, bound) in given {
             facts.bounds[wire as usize] = Some(bound);
         }
-        for relation in without_one(system, without) {
-            if let Relation::Product { a, b, c } = relation.1
+        for relation in &system.relations {
+            if let Relation::Product { a, b, c } = relation
                 && constant(c).is_some_and(|c| !c.is_zero())
             {
                 facts.nonzero.extend([monic(a), monic(b)]);
             }
         }
-        facts.derive_bounds(system, without);
+        facts.derive_bounds(system);
         facts
     }
 
-    fn derive_bounds(&mut self, system: &System, without: Option<u32>) {
+    fn derive_bounds(&mut self, system: &System) {
         let mut unbounded: Vec<usize> = system
             .relations
             .iter()
@@ -57,7 +53,8 @@ impl Facts {
                     .count()
             })
             .collect();
-        let mut queue: VecDeque<u32> = without_one(system, without)
+        let mut queue: VecDeque<u32> = (0..)
+            .zip(&system.relations)
             .map(|(index, _)| index)
             .collect();
         while let Some(index) = queue.pop_front() {
@@ -71,7 +68,7 @@ impl Facts {
             self.bounds[wire as usize] = Some(bound);
             for &(user, _) in &system.uses[wire as usize] {
                 unbounded[user as usize] -= 1;
-                if unbounded[user as usize] == 1 && without != Some(user) {
+                if unbounded[user as usize] == 1 {
                     queue.push_back(user);
                 }
             }
@@ -183,16 +180,6 @@ pub(super) fn modulus() -> BigInt {
     BigInt::from(BigUint::from(Fr::MODULUS))
 }
 
-/// All relations with their numbers, except one that is left out.
-pub(super) fn without_one(
-    system: &System,
-    without: Option<u32>,
-) -> impl Iterator<Item = (u32, &Relation)> {
-    (0..)
-        .zip(&system.relations)
-        .filter(move |(index, _)| without != Some(*index))
-}
-
 /// The relation as a polynomial in one wire, the others at the values of `at`: constant, linear, quadratic coefficient.
 fn polynomial(relation: &Relation, wire: u32, at: impl Fn(u32) -> Fr) -> [Fr; 3] {
     let split = |lc: &Lc| {
@@ -216,14 +203,7 @@ fn polynomial(relation: &Relation, wire: u32, at: impl Fn(u32) -> Fr) -> [Fr; 3]
 
 /// A relation of one wire: a constant, or `x (x - k) = 0`, which is how bits are made.
 fn bound_of_root(relation: &Relation, wire: u32) -> Option<BigUint> {
-    let [rest, linear, quadratic] = polynomial(relation, wire, |_| Fr::zero());
-    let root = match quadratic.inverse() {
-        None => -rest * linear.inverse()?,
-        Some(k) if rest.is_zero() => -linear * k,
-        Some(k) if (rest + linear + quadratic).is_zero() => (rest * k).max(Fr::one()),
-        Some(_) => return None,
-    };
-    Some(root.into_bigint().into())
+    greatest_root(polynomial(relation, wire, |_| Fr::zero()))
 }
 
 /// The greatest value of the wire over all values of a few bits.
@@ -231,21 +211,26 @@ fn bound_by_trying(relation: &Relation, wire: u32, bits: &[u32]) -> Option<BigUi
     let mut bound = BigUint::zero();
     for choice in 0_u32..1 << bits.len() {
         let value = |w: u32| {
-            let at = bits
-                .iter()
-                .position(|bit| *bit == w)
-                .expect("the relation's other wires are bits");
-            Fr::from(choice >> at & 1)
+            let at = bits.iter().position(|bit| *bit == w);
+            Fr::from(choice >> at.expect("the relation's other wires are bits") & 1)
         };
         match polynomial(relation, wire, value) {
-            [_, _, quadratic] if !quadratic.is_zero() => return None,
-            [rest, linear, _] if linear.is_zero() => {
-                if rest.is_zero() {
-                    return None;
-                }
-            }
-            [rest, linear, _] => bound = bound.max((-rest / linear).into_bigint().into()),
+            // No value satisfies it.
+            [rest, linear, quadratic]
+                if linear.is_zero() && quadratic.is_zero() && !rest.is_zero() => {}
+            polynomial => bound = bound.max(greatest_root(polynomial)?),
         }
     }
     Some(bound)
+}
+
+/// The greatest root of a polynomial, of which one is 0 or 1 if there are two; `None` if it is another one, or always zero.
+fn greatest_root([rest, linear, quadratic]: [Fr; 3]) -> Option<BigUint> {
+    let root = match quadratic.inverse() {
+        None => -rest * linear.inverse()?,
+        Some(k) if rest.is_zero() => -linear * k,
+        Some(k) if (rest + linear + quadratic).is_zero() => (rest * k).max(Fr::one()),
+        Some(_) => return None,
+    };
+    Some(root.into_bigint().into())
 }

@@ -41,10 +41,58 @@ pub(super) fn directions(
         .map(|r| gradient(r, witness, &is_open));
     let open: BTreeSet<u32> = (1..system.wires).filter(|wire| is_open(*wire)).collect();
     let (rows, open) = settle_single(rows.collect(), open);
-    let pivots = eliminate(rows)?;
+    let (pivots, _) = eliminate(rows)?;
     let pivot_wires: BTreeSet<u32> = pivots.iter().map(|(wire, _)| *wire).collect();
     let free = open.difference(&pivot_wires).take(MOST_VECTORS);
     Some(free.map(|wire| direction(system, *wire, &pivots)).collect())
+}
+
+/// Relations that follow from others to first order at the witness, the inputs being free; `None` if it takes too much work.
+pub(super) fn dependent(system: &System, witness: &[Fr]) -> Option<Vec<u32>> {
+    let rows = system
+        .relations
+        .iter()
+        .map(|r| gradient(r, witness, &|wire| wire != 0));
+    let rows: Vec<(u32, Lc)> = (0..).zip(rows).filter(|(_, row)| !row.is_empty()).collect();
+    let (indices, rows): (Vec<u32>, Vec<Lc>) = without_independent(rows).into_iter().unzip();
+    let (_, nothing) = eliminate(rows)?;
+    let mut dependent: Vec<u32> = nothing.into_iter().map(|row| indices[row]).collect();
+    dependent.sort_unstable();
+    Some(dependent)
+}
+
+/// Drops, repeatedly, each row with a wire that no other row has: it follows from no others, and none follows from it.
+fn without_independent(rows: Vec<(u32, Lc)>) -> Vec<(u32, Lc)> {
+    let mut uses: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
+    for (at, (_, row)) in rows.iter().enumerate() {
+        for (wire, _) in row {
+            uses.entry(*wire).or_default().insert(at);
+        }
+    }
+    let mut is_kept = vec![true; rows.len()];
+    let mut ready: Vec<usize> = uses
+        .values()
+        .filter(|users| users.len() == 1)
+        .flatten()
+        .copied()
+        .collect();
+    while let Some(at) = ready.pop() {
+        if !std::mem::replace(&mut is_kept[at], false) {
+            continue;
+        }
+        for (wire, _) in &rows[at].1 {
+            let users = uses.get_mut(wire).expect("every wire was noted");
+            users.remove(&at);
+            if users.len() == 1 {
+                ready.extend(users.iter());
+            }
+        }
+    }
+    let kept = rows
+        .into_iter()
+        .zip(is_kept)
+        .filter(|(_, is_kept)| *is_kept);
+    kept.map(|(row, _)| row).collect()
 }
 
 /// The derivative of a relation by each open wire, ascending by wire.
@@ -97,8 +145,11 @@ fn settle_single(rows: Vec<Lc>, mut open: BTreeSet<u32>) -> (Vec<Lc>, BTreeSet<u
     (rows.filter(|row| !row.is_empty()).collect(), open)
 }
 
-/// Brings the rows into echelon form: each pivot wire with its row, in which no earlier pivot stands.
-fn eliminate(rows: Vec<Lc>) -> Option<Vec<(u32, Lc)>> {
+/// A pivot wire, and its row.
+type Pivot = (u32, Lc);
+
+/// Brings the rows into echelon form. Returns the pivots in order, in whose rows no earlier pivot stands, and which rows came to nothing.
+fn eliminate(rows: Vec<Lc>) -> Option<(Vec<Pivot>, Vec<usize>)> {
     let mut queue: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut uses: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
@@ -108,12 +159,13 @@ fn eliminate(rows: Vec<Lc>) -> Option<Vec<(u32, Lc)>> {
         }
     }
     let mut rows = rows;
-    let mut pivots = Vec::new();
+    let (mut pivots, mut nothing) = (Vec::new(), Vec::new());
     let mut work = 0;
     while let Some((_, index)) = queue.pop_first() {
         let row = std::mem::take(&mut rows[index]);
         // The wire in the fewest rows makes the fewest new entries.
         let Some(&(wire, k)) = row.iter().min_by_key(|(wire, _)| uses[wire].len()) else {
+            nothing.push(index);
             continue;
         };
         for (wire, _) in &row {
@@ -147,7 +199,7 @@ fn eliminate(rows: Vec<Lc>) -> Option<Vec<(u32, Lc)>> {
         }
         pivots.push((wire, row));
     }
-    Some(pivots)
+    Some((pivots, nothing))
 }
 
 /// The vector of the kernel in which `free` moves by one and no other free wire does.

@@ -3,7 +3,7 @@
 //! Uniqueness says nothing about the inputs themselves: a selector that is an input is unique whatever it is. These rules look at what
 //! a wire is used for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ark_bn254::Fr;
 use ark_ff::{Field, Zero};
@@ -18,7 +18,7 @@ use super::wide::Chain;
 
 /// Public inputs and other wires that no constraint depends on.
 pub(super) fn unused(system: &System) -> Vec<Finding> {
-    let unused = (1..system.wires).filter(|wire| system.uses[*wire as usize].is_empty());
+    let unused = (1..system.own_wires).filter(|wire| system.uses[*wire as usize].is_empty());
     let finding = |wire| {
         let (class, explanation) = if system.public_inputs.contains(&wire) {
             let text = "no constraint depends on it: a proof for one value of it is a proof for every other";
@@ -56,6 +56,19 @@ pub(super) fn ranges<'a>(
         ),
     };
     open.map(finding).collect()
+}
+
+/// Public inputs that ought to follow from the private ones but do not.
+pub(super) fn not_computed(expected: &BTreeSet<u32>, computed: &BTreeSet<u32>) -> Vec<Finding> {
+    let finding = |wire: &u32| Finding {
+        class: Class::NotComputed,
+        wires: vec![*wire],
+        constraints: Vec::new(),
+        explanation: text(
+            "the private inputs do not determine it: it can be chosen, and an unconstrained wire made to fit it",
+        ),
+    };
+    expected.difference(computed).map(finding).collect()
 }
 
 /// Constraints that always hold or never, and those that repeat another one.

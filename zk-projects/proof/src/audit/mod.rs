@@ -50,10 +50,12 @@ pub struct Scope {
     /// Declared ranges: the wire is below 2^bits. Those of public inputs are checked by the verifier, so that the audit builds on them
     /// while it reports those that the circuit does not enforce itself.
     pub ranges: BTreeMap<u32, u32>,
+    /// Public inputs that the private ones determine, such as a nullifier: [`Report::computed`] must contain them.
+    pub computed: BTreeSet<u32>,
 }
 
 impl Scope {
-    /// Names and ranges of a statement's public inputs.
+    /// Names and ranges of a statement's public inputs, none of them computed.
     #[must_use]
     pub fn of_statement<S: Statement>() -> Self {
         let inputs = || (1..).zip(S::PUBLIC_INPUTS);
@@ -67,6 +69,7 @@ impl Scope {
                     Range::Bits(bits) => Some((wire, bits)),
                 })
                 .collect(),
+            computed: BTreeSet::new(),
         }
     }
 }
@@ -103,13 +106,21 @@ pub fn audit(r1cs: &R1cs, scope: &Scope, witness: Option<&[Fr]>) -> Result<Repor
     if let Some(witness) = witness {
         check_witness(r1cs, witness)?;
     }
-    let own_facts = Facts::new(&system, std::iter::empty(), None);
-    let facts = Facts::new(&system, given(&system, scope), None);
-    let chains = wide::chains(&system, &facts, None);
-    let unique = Unique::new(&system, &facts, &chains, None);
+    let own_facts = Facts::new(&system, std::iter::empty());
+    let facts = Facts::new(&system, given(&system, scope));
+    let chains = wide::chains(&system, &facts);
+    let unique = Unique::new(&system, &facts, &chains, system.inputs.clone());
+    let private = system.public_inputs.end..system.inputs.end;
+    let by_private = Unique::new(&system, &facts, &chains, private);
+    let computed = system
+        .public_inputs
+        .clone()
+        .filter(|wire| by_private.is_known(*wire))
+        .collect();
 
     let mut findings = lints::unused(&system);
     findings.extend(lints::ranges(scope.ranges.iter(), &own_facts));
+    findings.extend(lints::not_computed(&scope.computed, &computed));
     findings.extend(lints::idle(&system));
     findings.extend(lints::selectors(&system, &facts, &unique));
     findings.extend(lints::wide(&chains));
@@ -118,18 +129,45 @@ pub fn audit(r1cs: &R1cs, scope: &Scope, witness: Option<&[Fr]>) -> Result<Repor
         Some(witness) => local_freedom(&system, &unique, witness),
     };
     findings.extend(moving);
+    findings
+        .iter_mut()
+        .for_each(|finding| in_own_terms(&system, finding));
     findings.sort_by_key(|finding| finding.class);
 
     Ok(Report {
         constraints: r1cs.constraints(),
         wires: r1cs.wires,
         inputs: r1cs.public_inputs + r1cs.private_inputs,
-        verdict: verdict(&unique, &findings),
+        verdict: verdict(&system, &unique, &findings),
         kernel,
+        computed,
         harmless: unique.harmless,
         findings,
         names: scope.names.clone(),
     })
+}
+
+/// Constraints whose removal changes nothing near a witness, inputs included: the others imply them to first order.
+///
+/// That is the mutation that removes each constraint in turn, done by one elimination. A redundant constraint costs time; it may also be a
+/// sign that another one was meant. `None` if it would take too long.
+///
+/// # Errors
+///
+/// [`AuditError`].
+pub fn redundant(r1cs: &R1cs, witness: &[Fr]) -> Result<Option<Vec<Finding>>, AuditError> {
+    let system = System::new(r1cs, &Scope::default())?;
+    check_witness(r1cs, witness)?;
+    let finding = |relation| Finding {
+        class: Class::Redundant,
+        wires: Vec::new(),
+        constraints: vec![system.constraint(relation)],
+        explanation:
+            "near this witness the other constraints imply it: nothing changes if it is removed"
+                .to_owned(),
+    };
+    let dependent = kernel::dependent(&system, &system.extended(witness));
+    Ok(dependent.map(|relations| relations.into_iter().map(finding).collect()))
 }
 
 fn check_witness(r1cs: &R1cs, witness: &[Fr]) -> Result<(), AuditError> {
@@ -160,7 +198,7 @@ fn local_freedom(system: &System, unique: &Unique, witness: &[Fr]) -> (Kernel, V
         let is_unused = system.uses[wire as usize].is_empty();
         !unique.is_known(wire) && !unique.harmless.contains(&wire) && !is_unused
     };
-    let Some(directions) = kernel::directions(system, witness, is_open) else {
+    let Some(directions) = kernel::directions(system, &system.extended(witness), is_open) else {
         return (Kernel::TooLarge, Vec::new());
     };
     if directions.is_empty() {
@@ -189,8 +227,17 @@ fn local_freedom(system: &System, unique: &Unique, witness: &[Fr]) -> (Kernel, V
     )
 }
 
-fn verdict(unique: &Unique, findings: &[Finding]) -> Verdict {
-    let undecided = unique.undecided();
+/// Replaces what the audit added by what the constraint system has.
+fn in_own_terms(system: &System, finding: &mut Finding) {
+    finding.wires.retain(|wire| *wire < system.own_wires);
+    for constraint in &mut finding.constraints {
+        *constraint = system.constraint(*constraint);
+    }
+    finding.constraints.dedup();
+}
+
+fn verdict(system: &System, unique: &Unique, findings: &[Finding]) -> Verdict {
+    let undecided = unique.undecided(system);
     let is_free = |finding: &&Finding| matches!(finding.class, Class::Freedom | Class::UnusedWire);
     let moving = findings
         .iter()

@@ -22,12 +22,16 @@ pub enum Class {
     SelectorNotBoolean,
     /// Weighted bits that can spell a number and the same number plus r (Z9).
     WideDecomposition,
+    /// A public input that ought to follow from the private ones does not: some wire between them is not constrained (Z8).
+    NotComputed,
     /// A declared range that the constraints do not enforce.
     RangeNotEnforced,
     /// A constraint that always holds, or never.
     ConstantConstraint,
     /// A constraint that says what another one says.
     DuplicateConstraint,
+    /// A constraint whose removal changes nothing near the witness.
+    Redundant,
 }
 
 /// One thing that is wrong.
@@ -89,6 +93,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// The search at the witness.
     pub kernel: Kernel,
+    /// Public inputs that the private ones alone determine: outputs, in another word. A public input that ought to be computed and is not
+    /// here can be chosen, and a hint made to fit it.
+    pub computed: BTreeSet<u32>,
     /// Hints that are free only where they are multiplied by zero, such as the inverse of zero. They need no attention.
     pub harmless: BTreeSet<u32>,
     /// What is wrong, in the order of the classes.
@@ -135,6 +142,14 @@ impl fmt::Display for Report {
                 )?;
             }
         }
+        let computed: Vec<u32> = self.computed.iter().copied().collect();
+        if !computed.is_empty() {
+            writeln!(
+                out,
+                "computed from private inputs: {}",
+                self.listed(&computed)
+            )?;
+        }
         match self.kernel {
             Kernel::NotTried => {}
             Kernel::Trivial => writeln!(out, "at the witness: no wire can move")?,
@@ -168,9 +183,11 @@ impl fmt::Display for Class {
             Self::Freedom => "freedom",
             Self::SelectorNotBoolean => "selector not boolean",
             Self::WideDecomposition => "decomposition wider than the field",
+            Self::NotComputed => "public input not computed",
             Self::RangeNotEnforced => "range not enforced",
             Self::ConstantConstraint => "constant constraint",
             Self::DuplicateConstraint => "duplicate constraint",
+            Self::Redundant => "redundant constraint",
         })
     }
 }

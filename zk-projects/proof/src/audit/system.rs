@@ -4,7 +4,7 @@ use ark_bn254::Fr;
 use ark_ff::{Field, Zero};
 
 use super::{AuditError, Scope};
-use crate::r1cs::{R1cs, Term};
+use crate::r1cs::{Matrix, R1cs, Term};
 
 /// A linear combination: wires ascending, each once, no coefficient zero. The constant is the coefficient of wire 0.
 pub(super) type Lc = Vec<(u32, Fr)>;
@@ -90,15 +90,22 @@ impl Relation {
 }
 
 /// All constraints, and where each wire is used.
+///
+/// A simplifying compiler may have put a sum in the place of a bit: `s (s - 1) = 0` for a sum `s`. Such a sum gets a wire of its own after
+/// the others, `bit (bit - 1) = 0` in the place of the constraint, and a relation at the end that says `bit = s`.
 #[derive(Debug)]
 pub(super) struct System {
-    /// How many wires, the constant one included.
+    /// How many wires, the constant one and those added for bits included.
     pub(super) wires: u32,
+    /// How many wires the constraint system has.
+    pub(super) own_wires: u32,
     /// The wires that are fixed: public and private inputs.
     pub(super) inputs: std::ops::Range<u32>,
     /// Of these, the public ones.
     pub(super) public_inputs: std::ops::Range<u32>,
     pub(super) relations: Vec<Relation>,
+    /// The constraints from which the relations at the end come; the others are in the order of the constraints.
+    added: Vec<u32>,
     /// For each wire the constraints with it, ascending.
     pub(super) uses: Vec<Vec<(u32, Places)>>,
 }
@@ -116,35 +123,117 @@ impl System {
         if end > u64::from(r1cs.wires) || !is_square {
             return Err(AuditError::Malformed);
         }
-        if scope.ranges.keys().any(|wire| *wire >= r1cs.wires) {
+        let mut terms = [&r1cs.a, &r1cs.b, &r1cs.c]
+            .into_iter()
+            .flat_map(Matrix::rows)
+            .flatten();
+        if terms.any(|term| term.wire >= r1cs.wires)
+            || scope.ranges.keys().any(|wire| *wire >= r1cs.wires)
+        {
             return Err(AuditError::Malformed);
         }
         let rows = r1cs.a.rows().zip(r1cs.b.rows()).zip(r1cs.c.rows());
-        let relations: Vec<Relation> = rows
+        let mut relations: Vec<Relation> = rows
             .map(|((a, b), c)| Relation::new(combination(a), combination(b), combination(c)))
             .collect();
-        let mut uses = vec![Vec::new(); r1cs.wires as usize];
+        let added = name_bits(&mut relations, r1cs.wires)?;
+        let wires = r1cs.wires + u32::try_from(added.len()).map_err(|_| AuditError::Malformed)?;
+        let mut uses = vec![Vec::new(); wires as usize];
         for (index, relation) in (0..).zip(&relations) {
             for (wire, places) in relation.wires() {
-                let uses = uses.get_mut(wire as usize).ok_or(AuditError::Malformed)?;
-                uses.push((index, places));
+                uses[wire as usize].push((index, places));
             }
         }
         let first = 1 + r1cs.public_outputs;
         let private = first + r1cs.public_inputs;
         Ok(Self {
-            wires: r1cs.wires,
+            wires,
+            own_wires: r1cs.wires,
             inputs: first..private + r1cs.private_inputs,
             public_inputs: first..private,
             relations,
+            added,
             uses,
         })
+    }
+
+    /// The constraint from which a relation comes.
+    pub(super) fn constraint(&self, relation: u32) -> u32 {
+        let own = self.relations.len() - self.added.len();
+        match (relation as usize).checked_sub(own) {
+            None => relation,
+            Some(added) => self.added[added],
+        }
+    }
+
+    /// The values of all wires, those of the constraint system given.
+    pub(super) fn extended(&self, witness: &[Fr]) -> Vec<Fr> {
+        let mut values = witness.to_vec();
+        let own = self.relations.len() - self.added.len();
+        for relation in &self.relations[own..] {
+            let Relation::Linear(lc) = relation else {
+                unreachable!("the added relations are linear");
+            };
+            let ((_, k), rest) = lc.split_last().expect("the bit is its last wire");
+            let rest: Fr = rest
+                .iter()
+                .map(|&(wire, k)| k * values[wire as usize])
+                .sum();
+            values.push(-rest / k);
+        }
+        values
     }
 
     /// Whether the wire is fixed before the prover computes anything: an input, or the constant.
     pub(super) fn is_fixed(&self, wire: u32) -> bool {
         wire == 0 || self.inputs.contains(&wire)
     }
+}
+
+/// Gives a wire to each sum that is constrained to be a bit. Returns the constraints that say so.
+fn name_bits(relations: &mut Vec<Relation>, wires: u32) -> Result<Vec<u32>, AuditError> {
+    let mut added = Vec::new();
+    let mut sums = Vec::new();
+    for (index, relation) in (0..).zip(relations.iter_mut()) {
+        let Some(mut sum) = two_valued_sum(relation) else {
+            continue;
+        };
+        let count = u32::try_from(added.len()).map_err(|_| AuditError::Malformed)?;
+        let bit = wires.checked_add(count).ok_or(AuditError::Malformed)?;
+        *relation = Relation::Product {
+            a: vec![(bit, Fr::ONE)],
+            b: vec![(0, -Fr::ONE), (bit, Fr::ONE)],
+            c: Lc::new(),
+        };
+        sum.push((bit, -Fr::ONE));
+        sums.push(Relation::Linear(sum));
+        added.push(index);
+    }
+    relations.extend(sums);
+    Ok(added)
+}
+
+/// If the relation is `a b = 0` with two factors that differ in the constant only, up to a multiple: `a` scaled to be 0 or 1.
+fn two_valued_sum(relation: &Relation) -> Option<Lc> {
+    let Relation::Product { a, b, c } = relation else {
+        return None;
+    };
+    let without_constant = |lc: &Lc| -> Lc {
+        let lc: Lc = lc.iter().filter(|(wire, _)| *wire != 0).copied().collect();
+        monic(&lc)
+    };
+    let (wire, slope) = *a.iter().find(|(wire, _)| *wire != 0)?;
+    let is_sum = a.iter().filter(|(wire, _)| *wire != 0).count() > 1;
+    if !c.is_empty() || !is_sum {
+        return None;
+    }
+    if without_constant(a) != without_constant(b) {
+        return None;
+    }
+    // Where b is zero, a has this value.
+    let other = coefficient(a, 0) - slope * coefficient(b, 0) / coefficient(b, wire);
+    let scale = other.inverse()?;
+    Some(a.iter().map(|&(wire, k)| (wire, k * scale)).collect())
 }
 
 /// The value of a combination without wires.

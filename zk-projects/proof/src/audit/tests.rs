@@ -335,6 +335,24 @@ fn digits_may_be_larger_than_bits_but_not_than_their_weights_allow() {
 }
 
 #[test]
+fn digits_that_reach_beyond_the_field_are_undecided() {
+    for (high_bits, is_unique) in [(1, true), (2, false)] {
+        let mut circuit = Circuit::new(&[7], &[]);
+        let low = circuit.hint(Fr::from(7_u8));
+        let high = circuit.hint(Fr::zero());
+        circuit.bits(&wire(low), 252);
+        circuit.bits(&wire(high), high_bits);
+        let weight = Fr::from(2_u8).pow([252]);
+        circuit.assert(plus(&wire(low), &vec![(high, weight)]), one(), wire(1));
+        assert_eq!(
+            circuit.audit().verdict == Verdict::Unique,
+            is_unique,
+            "{high_bits} more bits"
+        );
+    }
+}
+
+#[test]
 fn carries_of_a_sum_are_unique() {
     // Two numbers of 8 bits: the sum's 8 bits, and a carry.
     let mut circuit = Circuit::new(&[200, 100], &[]);
@@ -681,4 +699,157 @@ fn bits_that_are_compared_with_r_are_unique() {
         );
         assert_eq!(undecided(&report)[..254], bits);
     }
+}
+
+#[test]
+fn a_sum_in_the_place_of_a_bit_is_as_good_as_a_bit() {
+    // As circom's second level of optimisation does: the middle one of five bits is a sum of the others.
+    let mut circuit = Circuit::new(&[19], &[]);
+    let bits: Vec<u32> = [1_u8, 1, 0, 1]
+        .iter()
+        .map(|bit| circuit.bit(Fr::from(*bit)))
+        .collect();
+    let others: Sum = bits
+        .iter()
+        .copied()
+        .zip([1, 2, 8, 16].map(Fr::from))
+        .collect();
+    let quarter = Fr::from(4_u8).inverse().expect("not zero");
+    let middle: Sum = minus(&wire(1), &others)
+        .iter()
+        .map(|(w, k)| (*w, *k * quarter))
+        .collect();
+    circuit.assert(minus(&middle, &one()), middle, Vec::new());
+    assert!(circuit.audit().is_clean());
+    for bit in 0..=bits.len() {
+        assert_eq!(undecided(&circuit.without(bit).audit()), bits);
+    }
+}
+
+#[test]
+fn a_decoder_is_unique_by_its_index() {
+    let mut circuit = Circuit::new(&[1], &[]);
+    let out: Vec<u32> = (0..3)
+        .map(|i| circuit.hint(Fr::from(u8::from(i == 1))))
+        .collect();
+    for (wire_out, k) in out.iter().zip(0..) {
+        circuit.assert(wire(*wire_out), minus(&wire(1), &number(k)), Vec::new());
+    }
+    let sum: Sum = out.iter().flat_map(|o| wire(*o)).collect();
+    circuit.assert(sum, one(), one());
+    assert!(circuit.audit().is_clean());
+    for row in 0..4 {
+        assert_ne!(
+            circuit.without(row).audit().verdict,
+            Verdict::Unique,
+            "without {row}"
+        );
+    }
+}
+
+/// A bit of everything: a path's level, a decomposition, a quotient, a comparison, and two assertions about inputs.
+fn sampler() -> Circuit {
+    let mut circuit = Circuit::new(&[0, 77], &[1, 30, 40, 6, 7]);
+    circuit.to_be_bit(3);
+    let left = circuit.hint(Fr::from(40_u8));
+    circuit.assert(
+        wire(3),
+        minus(&wire(5), &wire(4)),
+        minus(&wire(left), &wire(4)),
+    );
+    let right = minus(&plus(&wire(4), &wire(5)), &wire(left));
+    let hash = circuit.fifth_power(&plus(&wire(left), &times(3, &right)));
+    let bits = circuit.bits(&wire(6), 4);
+    let (_, zero) = circuit.is_zero(&minus(&wire(6), &wire(7)));
+    circuit.assert(
+        plus(&wire(6), &one()),
+        wire(7),
+        plus(&wire(zero), &times(49, &one())),
+    );
+    circuit.values[1] = circuit.value(&plus(&wire(hash), &wire(bits[0])));
+    circuit.assert(plus(&wire(hash), &wire(bits[0])), one(), wire(1));
+    circuit.product(&wire(2), &wire(2));
+    circuit
+}
+
+#[test]
+fn a_constraint_that_is_removed_is_missed_unless_it_is_about_inputs_only() {
+    let circuit = sampler();
+    let scope = Scope {
+        computed: BTreeSet::from([1]),
+        ..Scope::default()
+    };
+    assert!(circuit.audit_with(&scope).is_clean());
+    // Every wire is unique without this one: it says which inputs are accepted, and the audit cannot know which should be.
+    let assertion = circuit.rows.len() - 3;
+    for row in 0..circuit.rows.len() {
+        let report = circuit.without(row).audit_with(&scope);
+        assert_eq!(
+            report.is_clean(),
+            row == assertion,
+            "without {row}: {report}"
+        );
+    }
+}
+
+#[test]
+fn a_public_input_that_a_hint_can_be_fitted_to_is_not_computed() {
+    let mut circuit = Circuit::new(&[0], &[5]);
+    let power = circuit.fifth_power(&wire(2));
+    circuit.values[1] = circuit.values[power as usize];
+    circuit.assert(wire(power), one(), wire(1));
+    assert_eq!(circuit.audit().computed, BTreeSet::from([1]));
+    // The fourth power is not constrained, but given the fifth it is unique: only `computed` tells.
+    let report = circuit.without(1).audit();
+    assert!(report.is_clean());
+    assert_eq!(report.computed, BTreeSet::new());
+}
+
+#[test]
+fn a_constraint_that_others_imply_is_redundant() {
+    let mut circuit = sampler();
+    assert_eq!(
+        redundant(&circuit.r1cs(), &circuit.values),
+        Ok(Some(Vec::new()))
+    );
+    // Twice a product plus an equation of the bits, which no single constraint says.
+    let (a, b, c) = circuit.rows[2].clone();
+    let is_sum = |row: &&(Sum, Sum, Sum)| row.0.len() == 4 && row.1 == one();
+    let bits = circuit
+        .rows
+        .iter()
+        .find(is_sum)
+        .expect("the decomposition")
+        .clone();
+    circuit.assert(
+        times(2, &a),
+        b,
+        plus(&times(2, &c), &minus(&bits.0, &bits.2)),
+    );
+    let found = redundant(&circuit.r1cs(), &circuit.values)
+        .expect("sound")
+        .expect("small");
+    assert_eq!(found.len(), 1);
+    assert!(
+        circuit.audit().is_clean(),
+        "every wire is unique all the same"
+    );
+}
+
+#[test]
+fn bits_that_are_no_more_than_another_are_bits() {
+    // x (1 - all - x) = 0: if `all` is 1, x is 0; otherwise it is a bit.
+    let mut circuit = Circuit::new(&[2], &[0]);
+    circuit.to_be_bit(2);
+    let bits: Vec<u32> = [0_u8, 1]
+        .iter()
+        .map(|bit| circuit.hint(Fr::from(*bit)))
+        .collect();
+    for bit in &bits {
+        let allowed = minus(&minus(&one(), &wire(2)), &wire(*bit));
+        circuit.assert(wire(*bit), allowed, Vec::new());
+    }
+    circuit.assert(weighted(&bits), one(), wire(1));
+    assert!(circuit.audit().is_clean());
+    assert_eq!(undecided(&circuit.without(0).audit()), bits);
 }

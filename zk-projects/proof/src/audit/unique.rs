@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | *single* | one wire left, and its coefficient is never zero | that wire |
 //! | *digits* | a sum in which only bounded wires are left, whose weighted sums are all different ([`super::digits`], [`super::wide`]) | all of them |
+//! | *decoder* | a sum of wires of which known ones say which may not be zero | all of them |
 //! | *cases* | several products with one known factor ([`super::cases`]) | what follows both if the factor is zero and if not |
 //!
 //! [Picus]: https://eprint.iacr.org/2023/512
@@ -19,7 +20,7 @@ use ark_ff::{Field, Zero};
 
 use super::cases;
 use super::digits::{self, OneHot};
-use super::facts::{Facts, without_one};
+use super::facts::Facts;
 use super::system::{Lc, Places, Relation, System, coefficient, constant, monic};
 use super::wide::Chain;
 
@@ -38,23 +39,22 @@ pub(super) struct Unique {
     known: Vec<bool>,
     /// Hints that are free only where they are multiplied by zero in every constraint, such as the inverse of zero.
     pub(super) harmless: BTreeSet<u32>,
-    /// Constraints that made a wire unique, for the mutation.
-    pub(super) used: BTreeSet<u32>,
 }
 
 impl Unique {
-    /// Spreads uniqueness from the inputs to a fixpoint, as if the constraint `without` were not there.
+    /// Spreads uniqueness from the wires that are `fixed` to a fixpoint.
     pub(super) fn new(
         system: &System,
         facts: &Facts,
         chains: &[Chain],
-        without: Option<u32>,
+        fixed: impl Iterator<Item = u32>,
     ) -> Self {
-        let mut spread = Spread::new(system, facts, chains, without);
-        spread.queue = without_one(system, without)
+        let mut spread = Spread::new(system, facts, chains);
+        spread.queue = (0..)
+            .zip(&system.relations)
             .map(|(index, _)| index)
             .collect();
-        for wire in std::iter::once(0).chain(system.inputs.clone()) {
+        for wire in std::iter::once(0).chain(fixed) {
             spread.settle(wire);
         }
         while let Some(index) = spread.queue.pop_front() {
@@ -69,8 +69,8 @@ impl Unique {
     }
 
     /// The wires that were not shown to be unique, without the harmless ones.
-    pub(super) fn undecided(&self) -> Vec<u32> {
-        (0..)
+    pub(super) fn undecided(&self, system: &System) -> Vec<u32> {
+        (0..system.own_wires)
             .zip(&self.known)
             .filter(|(wire, known)| !**known && !self.harmless.contains(wire))
             .map(|(wire, _)| wire)
@@ -82,7 +82,6 @@ struct Spread<'a> {
     system: &'a System,
     facts: &'a Facts,
     chains: &'a [Chain],
-    without: Option<u32>,
     unique: Unique,
     left: Vec<Left>,
     queue: VecDeque<u32>,
@@ -92,15 +91,10 @@ struct Spread<'a> {
 }
 
 impl<'a> Spread<'a> {
-    fn new(
-        system: &'a System,
-        facts: &'a Facts,
-        chains: &'a [Chain],
-        without: Option<u32>,
-    ) -> Self {
+    fn new(system: &'a System, facts: &'a Facts, chains: &'a [Chain]) -> Self {
         let mut left = vec![Left::default(); system.relations.len()];
         let mut by_factor: HashMap<Lc, Vec<u32>> = HashMap::new();
-        for (index, relation) in without_one(system, without) {
+        for (index, relation) in (0_u32..).zip(&system.relations) {
             for (wire, places) in relation.wires() {
                 count(
                     &mut left[index as usize],
@@ -122,16 +116,14 @@ impl<'a> Spread<'a> {
             system,
             facts,
             chains,
-            without,
             unique: Unique {
                 known: vec![false; system.wires as usize],
                 harmless: BTreeSet::new(),
-                used: BTreeSet::new(),
             },
             left,
             queue: VecDeque::new(),
             by_factor,
-            one_hot: digits::one_hot(system, facts, without),
+            one_hot: digits::one_hot(system, facts),
         }
     }
 
@@ -142,22 +134,10 @@ impl<'a> Spread<'a> {
         }
         let loose = !has_bound(self.facts, wire);
         for &(index, places) in &self.system.uses[wire as usize] {
-            if self.without == Some(index) {
-                continue;
-            }
             let left = &mut self.left[index as usize];
             count(left, places, loose, |n| *n -= 1);
             if left.all > 0 {
                 self.queue.push_back(index);
-            }
-        }
-    }
-
-    fn settle_by(&mut self, index: u32, wires: impl IntoIterator<Item = u32>) {
-        for wire in wires {
-            if !self.unique.is_known(wire) {
-                self.unique.used.insert(index);
-                self.settle(wire);
             }
         }
     }
@@ -173,26 +153,18 @@ impl<'a> Spread<'a> {
             let wire = wires.map(|(w, _)| w).find(|w| !self.unique.is_known(*w));
             let wire = wire.expect("one wire is left");
             if has_one_solution(relation, wire, self.facts) {
-                return self.settle_by(index, [wire]);
+                return self.settle(wire);
             }
         }
         let sum = match relation {
             Relation::Linear(lc) => Some(lc),
             Relation::Product { c, .. } => (left.in_a == 0 && left.in_b == 0).then_some(c),
         };
-        if let Some(sum) = sum
-            && left.without_bound == 0
-        {
+        if let Some(sum) = sum {
             let terms = sum.iter().filter(|(wire, _)| !self.unique.is_known(*wire));
             let terms: Lc = terms.copied().collect();
-            if digits::are_unique(&terms, self.facts)
-                || self.chains.iter().any(|chain| chain.decides(index, &terms))
-                || self
-                    .one_hot
-                    .iter()
-                    .any(|group| group.decides(&terms, &self.unique))
-            {
-                return self.settle_by(index, terms.iter().map(|(wire, _)| *wire));
+            if self.decides(index, &terms, left.without_bound == 0) {
+                return terms.iter().for_each(|(wire, _)| self.settle(*wire));
             }
         }
         if let Relation::Product { a, b, .. } = relation {
@@ -204,16 +176,28 @@ impl<'a> Spread<'a> {
         }
     }
 
+    /// Whether a known sum of the terms leaves one value only for each of their wires.
+    fn decides(&self, index: u32, terms: &Lc, are_bounded: bool) -> bool {
+        if terms.len() < 2 {
+            return false;
+        }
+        are_bounded && digits::are_unique(terms, self.facts)
+            || are_bounded && self.chains.iter().any(|chain| chain.decides(index, terms))
+            || are_bounded
+                && self
+                    .one_hot
+                    .iter()
+                    .any(|group| group.decides(terms, &self.unique))
+            || digits::are_exclusive(terms, self.system, &self.unique)
+    }
+
     fn examine_cases(&mut self, factor: &Lc) {
         let Some(constraints) = self.by_factor.get(factor) else {
             return;
         };
         let found = cases::examine(self.system, &self.unique, factor, constraints);
         self.unique.harmless.extend(found.harmless);
-        if !found.unique.is_empty() {
-            self.unique.used.extend(constraints.iter().copied());
-            found.unique.into_iter().for_each(|wire| self.settle(wire));
-        }
+        found.unique.into_iter().for_each(|wire| self.settle(wire));
     }
 }
 

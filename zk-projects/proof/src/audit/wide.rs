@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField, Zero};
 
-use super::facts::{Facts, without_one};
+use super::facts::Facts;
 use super::system::{Lc, Relation, System, sum};
 
 /// Bits with doubling weights in one constraint, as many as the field has or more.
@@ -34,14 +34,14 @@ impl Chain {
 }
 
 /// All such chains.
-pub(super) fn chains(system: &System, facts: &Facts, without: Option<u32>) -> Vec<Chain> {
+pub(super) fn chains(system: &System, facts: &Facts) -> Vec<Chain> {
     let mut chains = Vec::new();
-    for (constraint, relation) in without_one(system, without) {
+    for (constraint, relation) in (0..).zip(&system.relations) {
         for bits in relation
             .combinations()
             .filter_map(|lc| longest_chain(lc, facts))
         {
-            let is_strict = is_strict(system, without, &bits);
+            let is_strict = is_strict(system, &bits);
             chains.push(Chain {
                 constraint,
                 bits,
@@ -77,12 +77,11 @@ fn longest_chain(lc: &Lc, facts: &Facts) -> Option<Vec<u32>> {
 }
 
 /// Whether the constraints exclude that the bits spell a number above r - 1.
-fn is_strict(system: &System, without: Option<u32>, bits: &[u32]) -> bool {
+fn is_strict(system: &System, bits: &[u32]) -> bool {
     let mut limit = Fr::MODULUS;
     limit.sub_with_borrow(&1_u8.into());
     let mut assumed = Assumed {
         system,
-        without,
         values: HashMap::new(),
         order: Vec::new(),
     };
@@ -108,7 +107,6 @@ fn is_strict(system: &System, without: Option<u32>, bits: &[u32]) -> bool {
 /// Values that follow from assumptions.
 struct Assumed<'a> {
     system: &'a System,
-    without: Option<u32>,
     values: HashMap<u32, Fr>,
     order: Vec<u32>,
 }
@@ -131,9 +129,7 @@ impl Assumed<'_> {
             next += 1;
             let system = self.system;
             for (index, _) in &system.uses[wire as usize] {
-                if self.without != Some(*index) {
-                    self.follow(&system.relations[*index as usize])?;
-                }
+                self.follow(&system.relations[*index as usize])?;
             }
         }
         Ok(())

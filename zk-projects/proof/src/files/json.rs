@@ -26,7 +26,7 @@ use crate::verify::Proof;
 pub struct JsonError {
     /// Kind of document: `proof`, `public`, `verification_key`.
     pub file: &'static str,
-    /// The field, with dots: `pi_b.1.0`. A dot alone is the whole document.
+    /// The field, as a path: `pi_b[1][0]`. A dot alone is the whole document.
     pub field: String,
     /// What is wrong, without the value.
     pub problem: String,

@@ -32,20 +32,31 @@ pub struct Labels {
     pub total: u64,
     /// The label of each wire.
     pub of_wire: Vec<u64>,
+    /// Private inputs in the source. With `--O2` circom simplifies some away, so that fewer may be wires.
+    pub private_inputs: u32,
 }
 
 impl Labels {
     /// Each wire its own label, for systems that no circom source names.
     #[must_use]
-    pub fn identity(wires: u32) -> Self {
+    pub fn identity(r1cs: &R1cs) -> Self {
         Self {
-            total: wires.into(),
-            of_wire: (0..wires.into()).collect(),
+            total: r1cs.wires.into(),
+            of_wire: (0..r1cs.wires.into()).collect(),
+            private_inputs: r1cs.private_inputs,
         }
+    }
+
+    /// How many of the wires after the `public` ones are private inputs: labels too count outputs, public and private inputs first.
+    fn private_wires(&self, public: u32) -> u32 {
+        let last = u64::from(public) + u64::from(self.private_inputs);
+        let after = self.of_wire.iter().skip(1 + public as usize);
+        let inputs = after.take_while(|label| **label <= last).count();
+        u32::try_from(inputs).expect("at most as many as wires")
     }
 }
 
-/// Reads a constraint system and its labels; a file without a section of labels gets the identity.
+/// Reads a constraint system and its labels.
 ///
 /// # Errors
 ///
@@ -59,10 +70,8 @@ pub fn read(bytes: &[u8]) -> Result<(R1cs, Labels), FormatError> {
     }
     sections.expect_only(&[HEADER, CONSTRAINTS, LABELS])?;
     let (mut r1cs, total, constraints) = read_header(sections.section(HEADER)?)?;
-    let labels = match sections.section(LABELS) {
-        Ok(cursor) => read_labels(cursor, r1cs.wires, total)?,
-        Err(_) => Labels::identity(r1cs.wires),
-    };
+    let labels = read_labels(sections.section(LABELS)?, &r1cs, total)?;
+    r1cs.private_inputs = labels.private_wires(r1cs.public());
     let mut cursor = sections.section(CONSTRAINTS)?;
     cursor.expect_at_least(constraints, EMPTY_CONSTRAINT_BYTES, "constraints")?;
     for _ in 0..constraints {
@@ -86,21 +95,11 @@ fn read_header(mut header: Cursor<'_>) -> Result<(R1cs, u64, usize), FormatError
         private_inputs: header.u32()?,
         ..R1cs::default()
     };
-    let named = [
-        1,
-        r1cs.public_outputs,
-        r1cs.public_inputs,
-        r1cs.private_inputs,
-    ];
-    let named: u64 = named.into_iter().map(u64::from).sum();
-    if u64::from(r1cs.wires) < named {
-        return Err(header.error_at(
-            at,
-            format!(
-                "{} wires, fewer than one, outputs and inputs: {named}",
-                r1cs.wires
-            ),
-        ));
+    // Private inputs may have been simplified away, outputs and public inputs are kept.
+    let public = u64::from(r1cs.public_outputs) + u64::from(r1cs.public_inputs);
+    if u64::from(r1cs.wires) < 1 + public {
+        let problem = format!("{} wires, fewer than one and {public} public", r1cs.wires);
+        return Err(header.error_at(at, problem));
     }
     let total = header.u64()?;
     let constraints = header.u32()? as usize;
@@ -108,10 +107,10 @@ fn read_header(mut header: Cursor<'_>) -> Result<(R1cs, u64, usize), FormatError
     Ok((r1cs, total, constraints))
 }
 
-fn read_labels(mut cursor: Cursor<'_>, wires: u32, total: u64) -> Result<Labels, FormatError> {
-    cursor.expect_left(wires as usize, 8, "labels")?;
-    let mut of_wire = Vec::with_capacity(wires as usize);
-    for _ in 0..wires {
+fn read_labels(mut cursor: Cursor<'_>, r1cs: &R1cs, total: u64) -> Result<Labels, FormatError> {
+    cursor.expect_left(r1cs.wires as usize, 8, "labels")?;
+    let mut of_wire = Vec::with_capacity(r1cs.wires as usize);
+    for _ in 0..r1cs.wires {
         let at = cursor.offset();
         let label = cursor.u64()?;
         if label >= total {
@@ -119,7 +118,11 @@ fn read_labels(mut cursor: Cursor<'_>, wires: u32, total: u64) -> Result<Labels,
         }
         of_wire.push(label);
     }
-    Ok(Labels { total, of_wire })
+    Ok(Labels {
+        total,
+        of_wire,
+        private_inputs: r1cs.private_inputs,
+    })
 }
 
 fn read_row(cursor: &mut Cursor<'_>, wires: u32, matrix: &mut Matrix) -> Result<(), FormatError> {
@@ -185,7 +188,7 @@ pub fn write(r1cs: &R1cs, labels: &Labels, out: impl Write) -> io::Result<()> {
         section.write_all(&constraint)?;
     }
 
-    writer.section(HEADER, &header(r1cs, labels.total))?;
+    writer.section(HEADER, &header(r1cs, labels))?;
     let labels: Vec<u8> = labels
         .of_wire
         .iter()
@@ -206,18 +209,18 @@ fn write_row(row: &[Term], out: &mut Vec<u8>) {
     }
 }
 
-fn header(r1cs: &R1cs, labels: u64) -> Vec<u8> {
+fn header(r1cs: &R1cs, labels: &Labels) -> Vec<u8> {
     let mut header = Vec::new();
     write_modulus::<Fr>(&mut header);
     for number in [
         r1cs.wires,
         r1cs.public_outputs,
         r1cs.public_inputs,
-        r1cs.private_inputs,
+        labels.private_inputs,
     ] {
         header.extend(number.to_le_bytes());
     }
-    header.extend(labels.to_le_bytes());
+    header.extend(labels.total.to_le_bytes());
     let constraints = u32::try_from(r1cs.constraints()).expect("fewer than 2^32 constraints");
     header.extend(constraints.to_le_bytes());
     header

@@ -1,22 +1,8 @@
-//! The two costly operations of the prover: sums of multiples of points, and moving polynomials to the odd coset.
+//! Moving polynomials to the odd coset.
 
 use ark_bn254::Fr;
-use ark_ec::VariableBaseMSM;
 use ark_ff::{FftField, Field};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
-
-/// The sum of `numbers[i] * points[i]`.
-///
-/// # Panics
-///
-/// If there are not as many numbers as points.
-pub(super) fn sum_of_multiples<G: VariableBaseMSM<ScalarField = Fr>>(
-    points: &[G::MulBase],
-    numbers: &[Fr],
-) -> G {
-    assert_eq!(points.len(), numbers.len(), "a number for each point");
-    G::msm_unchecked(points, numbers)
-}
 
 /// A domain of n-th roots of unity and its odd coset, the 2n-th roots that are no n-th roots.
 #[derive(Debug, Clone, Copy)]

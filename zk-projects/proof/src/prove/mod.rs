@@ -24,16 +24,17 @@
 
 mod arithmetic;
 
-use ark_bn254::{Fr, G1Projective, G2Projective};
+use ark_bn254::{Fr, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{One, UniformRand};
 use ark_std::rand::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
 use crate::key::{KeyError, ProvingKey, Side};
+use crate::msm::{self, Digits, Part, best_window};
 use crate::r1cs::R1cs;
 use crate::verify::{Proof, Verifier, VerifyError};
-use arithmetic::{OddCoset, sum_of_multiples};
+use arithmetic::OddCoset;
 
 /// Nothing was proved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,41 +168,42 @@ impl Prover {
     }
 
     fn assemble(&self, wires: &[Fr], r: Fr, s: Fr) -> Proof {
-        let private = &wires[self.key.public() + 1..];
-        let ((a, b_g1), (b_g2, (l, h))) = rayon::join(
+        let key = &self.key;
+        let digits = Digits::new(wires, best_window(wires.len()));
+        let ((a, b), c) = rayon::join(
             || {
                 rayon::join(
-                    || sum_of_multiples::<G1Projective>(&self.key.a_g1, wires),
-                    || sum_of_multiples::<G1Projective>(&self.key.b_g1, wires),
+                    || msm::sum(&[Part::all(&key.a_g1, &digits)]),
+                    || msm::sum(&[Part::all(&key.b_g2, &digits)]),
                 )
             },
-            || {
-                rayon::join(
-                    || sum_of_multiples::<G2Projective>(&self.key.b_g2, wires),
-                    || {
-                        rayon::join(
-                            || sum_of_multiples::<G1Projective>(&self.key.l_g1, private),
-                            || {
-                                sum_of_multiples::<G1Projective>(
-                                    &self.key.h_g1,
-                                    &self.quotient(wires),
-                                )
-                            },
-                        )
-                    },
-                )
-            },
+            || self.sum_of_c(wires, r),
         );
-        let delta = self.key.delta_g1;
-        let a = a + self.key.verifying.alpha_g1 + delta * r;
-        let b_g1 = b_g1 + self.key.beta_g1 + delta * s;
-        let b_g2 = b_g2 + self.key.verifying.beta_g2 + self.key.verifying.delta_g2 * s;
-        let c = l + h + a * s + b_g1 * r - delta * (r * s);
+        let a = a + key.verifying.alpha_g1 + key.delta_g1 * r;
+        let b = b + key.verifying.beta_g2 + key.verifying.delta_g2 * s;
+        // r B - r s delta, of which sum_of_c has the wires' part: what is left is r beta.
+        let c = c + a * s + key.beta_g1 * r;
         Proof {
             a: a.into_affine(),
-            b: b_g2.into_affine(),
+            b: b.into_affine(),
             c: c.into_affine(),
         }
+    }
+
+    /// `sum of w_i L_i + sum of h_i H_i + sum of (r w_i) B_i`: one sum, so that its buckets are weighed once.
+    fn sum_of_c(&self, wires: &[Fr], r: Fr) -> G1Projective {
+        let key = &self.key;
+        let quotient = self.quotient(wires);
+        let blinded: Zeroizing<Vec<Fr>> = Zeroizing::new(wires.iter().map(|w| r * w).collect());
+        let window = best_window(key.l_g1.len() + key.h_g1.len() + key.b_g1.len());
+        let private = Digits::new(&wires[key.public() + 1..], window);
+        let blinded = Digits::new(&blinded, window);
+        let quotient = Digits::new(&quotient, window);
+        msm::sum(&[
+            Part::all(&key.l_g1, &private),
+            Part::all(&key.b_g1, &blinded),
+            Part::all(&key.h_g1, &quotient),
+        ])
     }
 
     /// The values of A(X) B(X) - C(X) at the odd places of twice the domain.

@@ -49,11 +49,8 @@ use rayon::prelude::*;
 use super::SetupError;
 use crate::curve::Point;
 use crate::files::ptau::{List, Ptau};
-use crate::key::{Ceremony, Coefficient, ProvingKey, Side, VerifyingKey};
+use crate::key::{Ceremony, Coefficient, MAX_DOMAIN_LOG2, ProvingKey, Side, VerifyingKey};
 use crate::r1cs::{Matrix, R1cs, Term};
-
-/// The largest domain: twice of it must still have roots of unity, of which r has 2^28.
-pub const MAX_DOMAIN_LOG2: u32 = 27;
 
 /// log2 of the size of the evaluation domain of a circuit.
 ///

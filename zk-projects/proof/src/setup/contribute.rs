@@ -11,7 +11,7 @@
 //! ```
 //!
 //! s x and p x with the same x prove that x was known, and as p depends on all that went before, the proof cannot be taken from
-//! elsewhere. delta before and afterwards have the ratio x too. `verify` checks all of it.
+//! elsewhere. delta before and afterwards have the ratio x too. [`verify`](super::verify) checks all of it.
 //!
 //! # What it guarantees
 //!
@@ -26,22 +26,21 @@
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::CurveGroup;
-use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ff::{Field, UniformRand, Zero};
 use ark_std::rand::{CryptoRng, RngCore};
 use blake2::{Blake2b512, Digest};
-use rayon::prelude::*;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::circuit::absorb;
+use super::multiply::multiply;
 use super::{Progress, SetupError, random};
-use crate::key::{Ceremony, Contribution, ProvingKey, Source};
+use crate::key::{Contribution, ProvingKey, Source};
 
 /// The fewest hashes of a beacon, as log2.
 pub const MIN_BEACON_LOG2: u32 = 10;
-/// The most hashes of a beacon, as log2.
-pub const MAX_BEACON_LOG2: u32 = 63;
+/// The most hashes of a beacon, as log2: about a day. Whoever verifies must repeat them.
+pub const MAX_BEACON_LOG2: u32 = 40;
 /// The most characters (UTF-16 units, as snarkjs counts) of a contribution's name.
 pub const MAX_NAME: usize = 64;
 
@@ -162,13 +161,17 @@ pub(crate) fn secret<R: RngCore + CryptoRng>(random: &mut R) -> Zeroizing<Fr> {
 
 fn apply(key: &mut ProvingKey, secret: &Fr, g1_s: G1Affine, source: Source) -> [u8; 64] {
     let g1_sx = (g1_s * secret).into_affine();
-    let transcript = transcript(&key.ceremony, key.ceremony.contributions.len(), g1_s, g1_sx);
+    let mut transcript = Transcript::new(&key.ceremony.circuit_hash);
+    for contribution in &key.ceremony.contributions {
+        transcript.absorb(contribution);
+    }
+    let transcript = transcript.of_next(g1_s, g1_sx);
     let g2_sp = random::hash_to_g2(&transcript);
     key.delta_g1 = (key.delta_g1 * secret).into_affine();
     key.verifying.delta_g2 = (key.verifying.delta_g2 * secret).into_affine();
     let inverse = Zeroizing::new(secret.inverse().expect("the secret is not zero"));
-    multiply_all(&mut key.l_g1, &inverse);
-    multiply_all(&mut key.h_g1, &inverse);
+    key.l_g1 = multiply(&key.l_g1, |_| *inverse);
+    key.h_g1 = multiply(&key.h_g1, |_| *inverse);
     let contribution = Contribution {
         delta_after: key.delta_g1,
         g1_s,
@@ -182,26 +185,27 @@ fn apply(key: &mut ProvingKey, secret: &Fr, g1_s: G1Affine, source: Source) -> [
     hash
 }
 
-/// Multiplies every point with the same number.
-fn multiply_all<C: SWCurveConfig<ScalarField = Fr>>(points: &mut [Affine<C>], factor: &Fr) {
-    let products: Vec<Projective<C>> = points.par_iter().map(|point| *point * factor).collect();
-    points.copy_from_slice(&Projective::normalize_batch(&products));
-}
+/// What a contribution's transcript is over: the circuit, and every record so far.
+#[derive(Clone)]
+pub(crate) struct Transcript(Blake2b512);
 
-/// The transcript of the contribution after the first `earlier` ones.
-pub(crate) fn transcript(
-    ceremony: &Ceremony,
-    earlier: usize,
-    g1_s: G1Affine,
-    g1_sx: G1Affine,
-) -> [u8; 64] {
-    let mut hash = Blake2b512::new();
-    hash.update(ceremony.circuit_hash);
-    for contribution in &ceremony.contributions[..earlier] {
-        absorb_contribution(&mut hash, contribution);
+impl Transcript {
+    /// Before the first contribution.
+    pub(crate) fn new(circuit_hash: &[u8; 64]) -> Self {
+        Self(Blake2b512::new_with_prefix(circuit_hash))
     }
-    absorb(&mut hash, &[g1_s, g1_sx]);
-    hash.finalize().into()
+
+    /// Goes on behind a contribution.
+    pub(crate) fn absorb(&mut self, contribution: &Contribution) {
+        absorb_contribution(&mut self.0, contribution);
+    }
+
+    /// The transcript of the next contribution.
+    pub(crate) fn of_next(&self, g1_s: G1Affine, g1_sx: G1Affine) -> [u8; 64] {
+        let mut hash = self.0.clone();
+        absorb(&mut hash, &[g1_s, g1_sx]);
+        hash.finalize().into()
+    }
 }
 
 fn absorb_contribution(hash: &mut Blake2b512, contribution: &Contribution) {
@@ -213,4 +217,62 @@ fn absorb_contribution(hash: &mut Blake2b512, contribution: &Contribution) {
     absorb(hash, &g1);
     absorb::<G2Affine>(hash, &[contribution.g2_spx]);
     hash.update(contribution.transcript);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ark_ec::AffineRepr;
+    use ark_std::rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::*;
+
+    /// Bug class Z13.
+    #[test]
+    fn a_transcript_depends_on_the_circuit_every_earlier_record_and_its_own_points() {
+        let [one, two] = [1, 2].map(|seed| random::point_g1(&mut ChaCha20Rng::seed_from_u64(seed)));
+        let record = Contribution {
+            delta_after: one,
+            g1_s: one,
+            g1_sx: one,
+            g2_spx: G2Affine::generator(),
+            transcript: [0; 64],
+            source: Source::Person { name: None },
+        };
+        let after = |circuit_hash: u8, records: &[Contribution]| {
+            let mut transcript = Transcript::new(&[circuit_hash; 64]);
+            for record in records {
+                transcript.absorb(record);
+            }
+            transcript.of_next(one, one)
+        };
+        let mut transcripts = vec![
+            after(0, &[]),
+            after(1, &[]),
+            after(0, std::slice::from_ref(&record)),
+            after(0, &[record.clone(), record.clone()]),
+            Transcript::new(&[0; 64]).of_next(two, one),
+            Transcript::new(&[0; 64]).of_next(one, two),
+        ];
+        let changes: [fn(&mut Contribution, G1Affine); 5] = [
+            |record, two| record.delta_after = two,
+            |record, two| record.g1_s = two,
+            |record, two| record.g1_sx = two,
+            |record, _| record.g2_spx = G2Affine::identity(),
+            |record, _| record.transcript[63] = 1,
+        ];
+        for change in changes {
+            let mut other = record.clone();
+            change(&mut other, two);
+            transcripts.push(after(0, std::slice::from_ref(&other)));
+            transcripts.push(after(0, &[other, record.clone()]));
+        }
+        let count = transcripts.len();
+        assert_eq!(
+            transcripts.into_iter().collect::<BTreeSet<_>>().len(),
+            count
+        );
+    }
 }

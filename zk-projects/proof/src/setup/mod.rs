@@ -26,12 +26,18 @@
 //!
 //! [BGM17]: https://eprint.iacr.org/2017/1050
 
+mod blake2b;
 pub mod circuit;
 pub mod contribute;
 mod local;
+mod multiply;
+pub mod powers;
 pub(crate) mod random;
+mod ratio;
+pub mod verify;
 
 use crate::files::binary::FormatError;
+use crate::files::ptau;
 
 pub use local::{CONTRIBUTOR, local};
 
@@ -41,7 +47,7 @@ pub enum SetupError {
     /// The circuit's constraints and public inputs are more than the curve's roots of unity can serve.
     #[error(
         "the circuit needs a domain of 2^{domain_log2}, where 2^{max} is the largest",
-        max = circuit::MAX_DOMAIN_LOG2
+        max = crate::key::MAX_DOMAIN_LOG2
     )]
     TooLarge {
         /// log2 of the domain that would be needed.
@@ -52,6 +58,19 @@ pub enum SetupError {
         "a constraint or the number of public inputs refers to a wire that the circuit does not have"
     )]
     Wires,
+    /// A size of powers of tau is not supported.
+    #[error(
+        "powers of tau of size 2^{power}, where 2^{min} to 2^{max} are supported",
+        min = ptau::MIN_POWER,
+        max = ptau::MAX_POWER
+    )]
+    Power {
+        /// log2 of the size.
+        power: u32,
+    },
+    /// Powers that were cut to a smaller size cannot be contributed to.
+    #[error("the powers of tau were cut to a smaller size; only the whole ceremony can go on")]
+    Cut,
     /// The powers of tau have no Lagrange points yet.
     #[error("the powers of tau are not prepared for circuits")]
     NotPrepared,
@@ -73,7 +92,11 @@ pub enum SetupError {
     #[error("a beacon's value has 1 to 255 bytes")]
     BeaconValue,
     /// A beacon's number of hashes is out of range.
-    #[error("a beacon is hashed 2^10 to 2^63 times, not 2^{iterations_log2}")]
+    #[error(
+        "a beacon is hashed 2^{min} to 2^{max} times, not 2^{iterations_log2}",
+        min = contribute::MIN_BEACON_LOG2,
+        max = contribute::MAX_BEACON_LOG2
+    )]
     BeaconIterations {
         /// log2 of the number of hashes.
         iterations_log2: u32,

@@ -9,10 +9,11 @@
 //!
 //! This is not a constant-time hash to the curve. What is hashed here is public.
 
-use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
+use crate::curve::{is_larger, is_larger_fq2};
+use ark_bn254::{Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveConfig, CurveGroup};
-use ark_ff::{BigInt, Field, Fp, MontBackend, MontConfig, PrimeField, Zero};
+use ark_ff::{BigInt, Field, Fp, MontBackend, MontConfig, PrimeField};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -57,21 +58,9 @@ pub(crate) fn hash_to_g2(hash: &[u8]) -> G2Affine {
         let c0 = number::<ark_bn254::FqConfig>(random);
         Fq2::new(c0, number::<ark_bn254::FqConfig>(random))
     };
-    let larger = |y: Fq2| {
-        if y.c1.is_zero() {
-            is_larger(y.c0)
-        } else {
-            is_larger(y.c1)
-        }
-    };
-    let on_curve = point(random, x, larger);
+    let on_curve = point(random, x, is_larger_fq2);
     let cofactor = ark_bn254::g2::Config::COFACTOR;
     on_curve.mul_bigint(cofactor).into_affine()
-}
-
-/// Whether a number is above (q - 1) / 2.
-pub(crate) fn is_larger(y: Fq) -> bool {
-    y.into_bigint() > Fq::MODULUS_MINUS_ONE_DIV_TWO
 }
 
 fn point<C: SWCurveConfig<ScalarField = Fr>, R: RngCore>(

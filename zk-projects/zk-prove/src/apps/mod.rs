@@ -1,0 +1,58 @@
+//! The applications against a local EVM.
+
+pub(crate) mod mixer;
+
+use std::fmt;
+use std::time::Duration;
+
+use proof::statement::Statement;
+use serde::Serialize;
+
+use crate::world::{Ready, Timed};
+
+/// What the demo shows of one application.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) application: &'static str,
+    pub(crate) constraints: usize,
+    pub(crate) setup_ms: f64,
+    pub(crate) witness_ms: f64,
+    pub(crate) proving_ms: f64,
+    pub(crate) verifying_ms: f64,
+    pub(crate) gas: Vec<Gas>,
+    /// The contract took the proof, and refused it for another call.
+    pub(crate) accepted: bool,
+}
+
+/// Gas of one transaction.
+#[derive(Debug, Serialize)]
+pub(crate) struct Gas {
+    pub(crate) call: &'static str,
+    pub(crate) gas: u64,
+}
+
+impl fmt::Display for Gas {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.call, self.gas)
+    }
+}
+
+impl Shown {
+    pub(crate) fn new<S: Statement>(ready: &Ready, timed: &Timed) -> Self {
+        Self {
+            application: S::NAME,
+            constraints: ready.r1cs.constraints(),
+            setup_ms: milliseconds(ready.setup.unwrap_or_default()),
+            witness_ms: milliseconds(timed.witness),
+            proving_ms: milliseconds(timed.proving),
+            verifying_ms: milliseconds(timed.verifying),
+            gas: Vec::new(),
+            accepted: false,
+        }
+    }
+}
+
+/// To a tenth of a millisecond.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 10.0
+}

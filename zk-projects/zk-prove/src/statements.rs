@@ -1,0 +1,159 @@
+//! The statements by name, with their types forgotten.
+
+use std::marker::PhantomData;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ark_bn254::Fr;
+use ark_std::rand::rngs::OsRng;
+use proof::audit::Scope;
+use proof::input;
+use proof::key::{KeyFolder, Manifest, Origin, Remembered};
+use proof::prove::Prover;
+use proof::r1cs::R1cs;
+use proof::setup;
+use proof::statement::{PublicInput, Statement, constraints, witness};
+use proof::verify::{Proof, Verifier};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// A statement that can be proved.
+pub(crate) trait App: Sync {
+    /// The name by which users call it.
+    fn name(&self) -> &'static str;
+    /// What it says, in one line.
+    fn about(&self) -> &'static str;
+    /// Its public inputs in order.
+    fn public_inputs(&self) -> &'static [PublicInput];
+    /// What the audit is told about it.
+    fn scope(&self) -> Scope;
+    /// A random input, as a document.
+    fn sample(&self) -> Zeroizing<String>;
+    /// The constraints, and the wires of a random input.
+    fn sampled(&self) -> Result<(R1cs, Zeroizing<Vec<Fr>>), Failure>;
+    /// Makes a demo key in a directory.
+    fn setup(&self, out: &Path) -> Result<Made, Failure>;
+    /// Proves an input document with the key in a directory.
+    fn prove(&self, keys: &Path, remembered: &Remembered, input: &[u8]) -> Result<Proved, Failure>;
+    /// The verifier under the key in a directory.
+    fn verifier(&self, keys: &Path) -> Result<(Verifier, Manifest), Failure>;
+}
+
+/// A key that was made.
+pub(crate) struct Made {
+    pub(crate) manifest: Manifest,
+    pub(crate) constraints: usize,
+    pub(crate) took: Duration,
+}
+
+/// A proof that was made, and how long the parts took.
+pub(crate) struct Proved {
+    pub(crate) proof: Proof,
+    pub(crate) public: Vec<Fr>,
+    pub(crate) origin: Origin,
+    pub(crate) loading: Duration,
+    pub(crate) witness: Duration,
+    pub(crate) proving: Duration,
+}
+
+/// All of them, in the order of the course.
+pub(crate) const ALL: &[&dyn App] = &[&Of::<mixer::Withdraw>::new(
+    "withdraw from a pool of equal deposits without showing which was yours",
+)];
+
+/// The statement of a name.
+pub(crate) fn find(name: &str) -> Result<&'static dyn App, Failure> {
+    let found = ALL.iter().find(|app| app.name() == name);
+    found
+        .copied()
+        .ok_or_else(|| Failure::UnknownStatement(name.to_owned()))
+}
+
+struct Of<S> {
+    about: &'static str,
+    statement: PhantomData<fn() -> S>,
+}
+
+impl<S: Statement> Of<S> {
+    const fn new(about: &'static str) -> Self {
+        Self {
+            about,
+            statement: PhantomData,
+        }
+    }
+
+    /// The constraints, which do not depend on the sample.
+    fn constraints() -> Result<R1cs, Failure> {
+        let (public, private) = S::sample(&mut OsRng);
+        constraints::<S>(&public, &private).map_err(Failure::Synthesis)
+    }
+}
+
+impl<S: Statement> App for Of<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn public_inputs(&self) -> &'static [PublicInput] {
+        S::PUBLIC_INPUTS
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::of_statement::<S>()
+    }
+
+    fn sample(&self) -> Zeroizing<String> {
+        let (public, private) = S::sample(&mut OsRng);
+        input::write::<S>(&public, &private, true)
+    }
+
+    fn sampled(&self) -> Result<(R1cs, Zeroizing<Vec<Fr>>), Failure> {
+        let (public, private) = S::sample(&mut OsRng);
+        let r1cs = constraints::<S>(&public, &private).map_err(Failure::Synthesis)?;
+        let wires = witness::<S>(&public, &private).map_err(Failure::Synthesis)?;
+        Ok((r1cs, Zeroizing::new(wires)))
+    }
+
+    fn setup(&self, out: &Path) -> Result<Made, Failure> {
+        let began = Instant::now();
+        let r1cs = Self::constraints()?;
+        let key = setup::local(&r1cs, &mut OsRng)?;
+        let manifest = KeyFolder::new(out).write::<S>(&key, &r1cs, Origin::Demo)?;
+        Ok(Made {
+            manifest,
+            constraints: r1cs.constraints(),
+            took: began.elapsed(),
+        })
+    }
+
+    fn prove(&self, keys: &Path, remembered: &Remembered, input: &[u8]) -> Result<Proved, Failure> {
+        let input = input::read::<S>(input)?;
+        let began = Instant::now();
+        let r1cs = Self::constraints()?;
+        let (key, manifest) = KeyFolder::new(keys).load_proving::<S>(&r1cs, remembered)?;
+        let prover = Prover::with_subgroup_checked(key)?;
+        let loaded = Instant::now();
+        let wires = witness::<S>(&input.public, &input.private).map_err(Failure::Synthesis)?;
+        let wires = Zeroizing::new(wires);
+        let calculated = Instant::now();
+        let proof = prover.prove_constraints(&r1cs, &wires, &mut OsRng)?;
+        Ok(Proved {
+            proof,
+            public: S::public_inputs(&input.public),
+            origin: manifest.origin,
+            loading: loaded - began,
+            witness: calculated - loaded,
+            proving: calculated.elapsed(),
+        })
+    }
+
+    fn verifier(&self, keys: &Path) -> Result<(Verifier, Manifest), Failure> {
+        let (key, manifest) = KeyFolder::new(keys).load_verifying::<S>(&Self::constraints()?)?;
+        Ok((Verifier::of_statement::<S>(key)?, manifest))
+    }
+}

@@ -1,0 +1,61 @@
+//! `export`: keys, proofs and constraints in the forms that others take.
+
+use std::path::Path;
+
+use proof::files::{json, r1cs, zkey};
+use proof::key::VerifyingKey;
+
+use super::Outcome;
+use crate::args::Export;
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use crate::paths::{self, Readers};
+use crate::statements;
+
+pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
+    match what {
+        Export::R1cs { app, out } => {
+            let (circuit, _) = statements::find(&app)?.sampled()?;
+            paths::refuse_existing(&out)?;
+            paths::write_with(&out, Readers::Anybody, |file| {
+                r1cs::write(&circuit, &r1cs::Labels::identity(&circuit), file)
+                    .map_err(Failure::io("write", &out))
+            })?;
+            output.print(&Constraints {
+                file: out.display().to_string(),
+                constraints: circuit.constraints(),
+                wires: circuit.wires,
+            })?;
+        }
+        Export::Vkey { zkey } => {
+            let key = read_verifying(&zkey)?;
+            output::text(&json::write_verifying_key(&key)?)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+#[derive(serde::Serialize)]
+struct Constraints {
+    file: String,
+    constraints: usize,
+    wires: u32,
+}
+
+impl std::fmt::Display for Constraints {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (file, constraints, wires) = (&self.file, self.constraints, self.wires);
+        write!(out, "{file}: {constraints} constraints, {wires} wires")
+    }
+}
+
+/// The verifying part of a `.zkey`, or of a verification key in JSON.
+fn read_verifying(path: &Path) -> Result<VerifyingKey, Failure> {
+    let bytes = paths::map(path)?;
+    if bytes.starts_with(b"zkey") {
+        let key = zkey::read(&bytes).map_err(Failure::format(path))?;
+        key.check()?;
+        return Ok(key.verifying);
+    }
+    json::read_verifying_key(&bytes).map_err(Failure::json(path))
+}
