@@ -22,3 +22,5 @@ pub mod statement;
 pub use app::{Group, GroupError, LeavesError, read_leaves};
 pub use member::Member;
 pub use statement::{Membership, Private, Public, PublicMembership, PublicValue, ValuePath};
+/// Why a text is no note, address or key.
+pub use zk_store::TextError;

@@ -22,3 +22,5 @@ pub mod statement;
 pub use client::{ClientError, Cost, KeyFile, Registration, Secrets};
 pub use registry::{LoginError, Record, Registry};
 pub use statement::{Challenge, Login, Private, Public, user_word};
+/// Why a text is no note, address or key.
+pub use zk_store::TextError;

@@ -26,3 +26,5 @@ pub use keys::{Address, Keys};
 pub use note::Note;
 pub use statement::{Call, Input, Output, Private, Public, Transfer};
 pub use wallet::{Event, Order, Prepared, Wallet, WalletError};
+/// Why a text is no note, address or key.
+pub use zk_store::TextError;
