@@ -111,6 +111,46 @@ const TABLE: &[Row] = &[
         reason: "works on data directories; of a replicated store also on running nodes, through the crate that knows both",
     },
     Row {
+        name: "gadgets",
+        may_use: &[],
+        reason: "hashes, trees and ranges know no statement and no file",
+    },
+    Row {
+        name: "proof",
+        may_use: &[],
+        reason: "proves what it is given; statements bring their circuits",
+    },
+    Row {
+        name: "zk-store",
+        may_use: &["storage", "gadgets", "proof"],
+        reason: "the only crate that knows how trees and sets of numbers lie in an engine",
+    },
+    Row {
+        name: "statement-suite",
+        may_use: &["proof"],
+        reason: "one test suite for every statement; a dev-dependency only",
+    },
+    Row {
+        name: "mixer",
+        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        reason: "an application imports what it does not teach, and never another application",
+    },
+    Row {
+        name: "token-transfer",
+        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        reason: "an application imports what it does not teach, and never another application",
+    },
+    Row {
+        name: "merkle-proof",
+        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        reason: "an application imports what it does not teach, and never another application",
+    },
+    Row {
+        name: "password-verifier",
+        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        reason: "an application imports what it does not teach, and never another application",
+    },
+    Row {
         name: "xtask",
         may_use: &["storage", "wire", "commands", "history", "raft-sim"],
         reason: "measures engines in-process, and servers and clusters as the programs that users run",

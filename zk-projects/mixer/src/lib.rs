@@ -21,5 +21,7 @@ pub mod note;
 pub mod statement;
 
 pub use app::{Mixer, MixerError};
-pub use note::{Note, NoteError};
+pub use note::Note;
 pub use statement::{Call, Private, Public, Withdraw};
+/// Why a text is no note, address or key.
+pub use zk_store::TextError;

@@ -1,4 +1,4 @@
-//! What the zero-knowledge applications keep: trees, the roots they had, and sets of numbers.
+//! What the zero-knowledge applications keep: trees, the roots they had, sets of numbers, and secrets as text.
 //!
 //! # What it is
 //!
@@ -29,10 +29,12 @@
 //! All integers are big-endian, so that scans are in their order.
 
 mod numbers;
+mod text;
 mod tree;
 
 pub use numbers::{NumberSet, number_bytes, read_number};
 pub use storage::Batch;
+pub use text::{TextError, decode_text, encode_text};
 pub use tree::TreeStore;
 
 use gadgets::merkle::MerkleError;

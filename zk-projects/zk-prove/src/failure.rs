@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ark_relations::gr1cs::SynthesisError;
-use mixer::{MixerError, NoteError};
+use mixer::{MixerError, TextError};
 use proof::audit::AuditError;
 use proof::files::binary::FormatError;
 use proof::files::json::JsonError;
@@ -58,7 +58,7 @@ pub(crate) enum Failure {
     #[error("{} is not text", .0.display())]
     NotText(PathBuf),
     #[error("{}: {source}", path.display())]
-    Note { path: PathBuf, source: NoteError },
+    Note { path: PathBuf, source: TextError },
     #[error(transparent)]
     Mixer(#[from] MixerError),
     #[error("{} does not hold names and addresses of contracts: move the directory away to begin anew", .0.display())]

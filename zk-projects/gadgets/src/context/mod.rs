@@ -54,8 +54,8 @@ pub fn hash(words: &[Word]) -> Fr {
     Fr::from_be_bytes_mod_order(&keccak(words.as_flattened()))
 }
 
-/// One constraint that uses the context. Without it the input would have no part in the verification equation, and a proof would hold
-/// for every context.
+/// One constraint that uses the context, so that a witness for one context is none for another. Keys of this project have a row of their
+/// own for each public input, which does the same; this one does not rely on who makes the key.
 ///
 /// # Errors
 ///
