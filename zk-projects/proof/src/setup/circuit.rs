@@ -32,7 +32,7 @@
 //!
 //! # How
 //!
-//! [`start`] is generic over what a Lagrange point is. From a ptau file they are points; the [local setup](super::local), which
+//! `start` is generic over what a Lagrange point is. From a ptau file they are points; the [local setup](super::local), which
 //! knows tau, has them as known multiples of the generators. Both go through the same sums and the same order.
 //!
 //! [eprint 2016/260]: https://eprint.iacr.org/2016/260
