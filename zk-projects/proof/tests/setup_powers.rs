@@ -135,11 +135,14 @@ fn a_contribution_of_which_anything_was_changed_is_refused() {
     use PowersProblem::{G1, G2, Proof, Subgroup};
     use Secret::{Alpha, Beta, Tau};
     let powers = three_contributions();
-    let second = |change: fn(&mut PowersContribution)| match changed(&powers, |powers| {
-        change(&mut powers.contributions[1])
-    }) {
-        InvalidPowers::Contribution { number, problem } => (number, problem),
-        other => panic!("{other}"),
+    let second = |change: fn(&mut PowersContribution)| {
+        let error = changed(&powers, |powers| {
+            change(&mut powers.contributions[1]);
+        });
+        match error {
+            InvalidPowers::Contribution { number, problem } => (number, problem),
+            other => panic!("{other}"),
+        }
     };
     assert_eq!(second(|it| double(&mut it.tau_g1)), (2, G1(Tau)));
     assert_eq!(second(|it| double(&mut it.alpha_g1)), (2, G1(Alpha)));
@@ -177,7 +180,7 @@ fn a_contribution_of_which_anything_was_changed_is_refused() {
     }
     // The challenge is what the next one is bound to.
     let error = changed(&powers, |powers| {
-        powers.contributions[1].next_challenge[0] ^= 1
+        powers.contributions[1].next_challenge[0] ^= 1;
     });
     let problem = Proof(Tau);
     assert_eq!(error, InvalidPowers::Contribution { number: 3, problem });

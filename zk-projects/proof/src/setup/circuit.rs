@@ -32,21 +32,20 @@
 //!
 //! # How
 //!
-//! [`start`] is generic over what a Lagrange point is. From a ptau file they are points; the [local setup](super::local), which
-//! knows tau, has them as [`Known`] multiples of the generators. Both go through the same sums and the same order.
+//! `start` is generic over what a Lagrange point is. From a ptau file they are points; the [local setup](super::local), which
+//! knows tau, has them as known multiples of the generators. Both go through the same sums and the same order.
 //!
 //! [eprint 2016/260]: https://eprint.iacr.org/2016/260
 //! [BGM17, section 6]: https://eprint.iacr.org/2017/1050
 
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
-use ark_ec::scalar_mul::ScalarMul;
-use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
-use ark_ec::{AffineRepr, CurveGroup, PrimeGroup, VariableBaseMSM};
+use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{One, Zero};
 use blake2::{Blake2b512, Digest};
 use rayon::prelude::*;
 
 use super::SetupError;
+use super::basis::{Basis, Element};
 use crate::curve::Point;
 use crate::files::ptau::{List, Ptau};
 use crate::key::{Ceremony, Coefficient, MAX_DOMAIN_LOG2, ProvingKey, Side, VerifyingKey};
@@ -117,92 +116,7 @@ pub fn from_powers(r1cs: &R1cs, ptau: &Ptau<'_>) -> Result<ProvingKey, SetupErro
         beta_g1: ptau.points(List::BetaTauG1, 0, 1)?[0],
         beta_g2: ptau.beta_g2()?,
     };
-    start(r1cs, basis)
-}
-
-/// What the start needs of powers of tau, for a domain of n.
-pub(crate) struct Basis<E1, E2> {
-    /// The n Lagrange points.
-    pub(crate) tau_g1: Vec<E1>,
-    /// The same in G2.
-    pub(crate) tau_g2: Vec<E2>,
-    /// The same times alpha.
-    pub(crate) alpha_tau_g1: Vec<E1>,
-    /// The same times beta.
-    pub(crate) beta_tau_g1: Vec<E1>,
-    /// The n odd ones of the Lagrange points for a domain of 2n.
-    pub(crate) odd_g1: Vec<E1>,
-    /// `tau^i (tau^n - 1)` for i below [`hashed_powers`].
-    pub(crate) vanishing_g1: Vec<E1>,
-    pub(crate) alpha_g1: E1,
-    pub(crate) beta_g1: E1,
-    pub(crate) beta_g2: E2,
-}
-
-/// What a Lagrange point may be: something of which there are sums with coefficients, and which stands for a point `P`.
-pub(crate) trait Element<P>: Copy + Send + Sync {
-    /// A sum.
-    type Sum: Send;
-
-    /// The sum of the elements times their coefficients.
-    fn sum(terms: &[(Fr, Self)]) -> Self::Sum;
-
-    /// The points that sums stand for.
-    fn points(sums: Vec<Self::Sum>) -> Vec<P>;
-}
-
-/// From so many terms on, buckets are cheaper than one multiplication each.
-const BUCKETS_FROM: usize = 16;
-
-impl<C: SWCurveConfig<ScalarField = Fr>> Element<Self> for Affine<C> {
-    type Sum = Projective<C>;
-
-    fn sum(terms: &[(Fr, Self)]) -> Projective<C> {
-        let minus_one = -Fr::one();
-        let (mut sum, mut bases, mut scalars) = (Projective::<C>::zero(), Vec::new(), Vec::new());
-        for (coefficient, point) in terms {
-            if coefficient.is_one() {
-                sum += point;
-            } else if *coefficient == minus_one {
-                sum -= point;
-            } else {
-                bases.push(*point);
-                scalars.push(*coefficient);
-            }
-        }
-        if bases.len() < BUCKETS_FROM {
-            let products = bases.iter().zip(&scalars);
-            products.fold(sum, |sum, (base, scalar)| sum + *base * scalar)
-        } else {
-            sum + Projective::<C>::msm_unchecked(&bases, &scalars)
-        }
-    }
-
-    fn points(sums: Vec<Projective<C>>) -> Vec<Self> {
-        Projective::normalize_batch(&sums)
-    }
-}
-
-/// A point that is known as a multiple of its group's generator.
-#[derive(Clone, Copy)]
-pub(crate) struct Known(pub(crate) Fr);
-
-impl<P: AffineRepr<ScalarField = Fr>> Element<P> for Known
-where
-    P::Group: ScalarMul<MulBase = P>,
-{
-    type Sum = Fr;
-
-    fn sum(terms: &[(Fr, Self)]) -> Fr {
-        terms
-            .iter()
-            .map(|(coefficient, Self(known))| *coefficient * known)
-            .sum()
-    }
-
-    fn points(sums: Vec<Fr>) -> Vec<P> {
-        P::Group::generator().batch_mul(&sums)
-    }
+    start(r1cs, &basis)
 }
 
 /// The key before any contribution: gamma and delta are the generators. Nobody may prove with it (bug class Z1).
@@ -214,7 +128,7 @@ where
 /// # Panics
 ///
 /// If the basis is not for the circuit's domain.
-pub(crate) fn start<E1, E2>(r1cs: &R1cs, basis: Basis<E1, E2>) -> Result<ProvingKey, SetupError>
+pub(crate) fn start<E1, E2>(r1cs: &R1cs, basis: &Basis<E1, E2>) -> Result<ProvingKey, SetupError>
 where
     E1: Element<G1Affine>,
     E2: Element<G2Affine>,
@@ -224,20 +138,17 @@ where
     assert_eq!(basis.odd_g1.len(), domain, "the basis is for the domain");
     let [a, b, c] = columns(r1cs);
     let wires = r1cs.wires as usize;
-    let of_a = |wire, elements| a.column(wire, elements);
-    let of_b = |wire, elements| b.column(wire, elements);
-    let k_g1 = all_wires::<G1Affine, E1>(wires, |wire| {
-        let mut terms = a.column(wire, &basis.beta_tau_g1);
-        terms.extend(b.column(wire, &basis.alpha_tau_g1));
-        terms.extend(c.column(wire, &basis.tau_g1));
-        terms
+    let k_g1: Vec<G1Affine> = of_wires(wires, |wire| {
+        a.column(wire, &basis.beta_tau_g1)
+            .chain(b.column(wire, &basis.alpha_tau_g1))
+            .chain(c.column(wire, &basis.tau_g1))
     });
     let (ic, l_g1) = k_g1.split_at(r1cs.public() as usize + 1);
-    let single_g1 = |element: E1| points_of::<G1Affine, E1>(vec![element])[0];
+    let single_g1 = |element: E1| points_of::<G1Affine, E1>(&[element])[0];
     let mut key = ProvingKey {
         verifying: VerifyingKey {
             alpha_g1: single_g1(basis.alpha_g1),
-            beta_g2: points_of::<G2Affine, E2>(vec![basis.beta_g2])[0],
+            beta_g2: points_of::<G2Affine, E2>(&[basis.beta_g2])[0],
             gamma_g2: G2Affine::generator(),
             delta_g2: G2Affine::generator(),
             ic: ic.to_vec(),
@@ -247,31 +158,34 @@ where
         wires: r1cs.wires,
         domain_size: u32::try_from(domain).expect("at most 2^27"),
         coefficients: coefficients(r1cs),
-        a_g1: all_wires::<G1Affine, E1>(wires, |wire| of_a(wire, &basis.tau_g1)),
-        b_g1: all_wires::<G1Affine, E1>(wires, |wire| of_b(wire, &basis.tau_g1)),
-        b_g2: all_wires::<G2Affine, E2>(wires, |wire| b.column(wire, &basis.tau_g2)),
+        a_g1: of_wires(wires, |wire| a.column(wire, &basis.tau_g1)),
+        b_g1: of_wires(wires, |wire| b.column(wire, &basis.tau_g1)),
+        b_g2: of_wires(wires, |wire| b.column(wire, &basis.tau_g2)),
         l_g1: l_g1.to_vec(),
-        h_g1: points_of::<G1Affine, E1>(basis.odd_g1),
+        h_g1: points_of(&basis.odd_g1),
         ceremony: Ceremony {
             circuit_hash: [0; 64],
             contributions: Vec::new(),
         },
     };
-    let vanishing = points_of::<G1Affine, E1>(basis.vanishing_g1);
+    let vanishing = points_of(&basis.vanishing_g1);
     key.ceremony.circuit_hash = circuit_hash(&key, &vanishing);
     Ok(key)
 }
 
-fn points_of<P, E: Element<P>>(elements: Vec<E>) -> Vec<P> {
-    let one = |element| E::sum(&[(Fr::one(), element)]);
-    E::points(elements.into_iter().map(one).collect())
+fn points_of<P, E: Element<P>>(elements: &[E]) -> Vec<P> {
+    let sums = elements
+        .iter()
+        .map(|element| E::sum(std::iter::once((Fr::one(), *element))));
+    E::points(sums.collect())
 }
 
-fn all_wires<P, E: Element<P>>(
+/// A point for each wire: the sum of its terms.
+fn of_wires<P, E: Element<P>, I: Iterator<Item = (Fr, E)>>(
     wires: usize,
-    terms: impl Fn(usize) -> Vec<(Fr, E)> + Sync,
+    terms: impl Fn(usize) -> I + Sync,
 ) -> Vec<P> {
-    let sums = (0..wires).into_par_iter().map(|wire| E::sum(&terms(wire)));
+    let sums = (0..wires).into_par_iter().map(|wire| E::sum(terms(wire)));
     E::points(sums.collect())
 }
 
@@ -304,11 +218,14 @@ impl Columns {
     }
 
     /// The entries of a wire's column, each with its row's element.
-    fn column<E: Copy>(&self, wire: usize, of_row: &[E]) -> Vec<(Fr, E)> {
+    fn column<'a, E: Copy>(
+        &'a self,
+        wire: usize,
+        of_row: &'a [E],
+    ) -> impl Iterator<Item = (Fr, E)> + 'a {
         self.entries[self.starts[wire]..self.starts[wire + 1]]
             .iter()
             .map(|(row, coefficient)| (*coefficient, of_row[*row as usize]))
-            .collect()
     }
 }
 
@@ -380,5 +297,61 @@ pub(crate) fn absorb<P: Point>(hash: &mut Blake2b512, points: &[P]) {
         bytes.clear();
         point.write_uncompressed(&mut bytes);
         hash.update(&bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen with snarkjs 0.7.6 and a circuit of 2^14 + 100 constraints.
+    #[test]
+    fn from_two_blocks_on_one_power_more_is_hashed_than_announced() {
+        assert_eq!(hashed_powers(1 << 13), (1 << 13) - 1);
+        assert_eq!(hashed_powers(1 << 14), (1 << 14) - 1);
+        assert_eq!(hashed_powers(1 << 15), 1 << 15);
+        assert_eq!(hashed_powers(1 << 18), 1 << 18);
+    }
+
+    #[test]
+    fn the_domain_has_room_for_the_rows_of_public_inputs() {
+        let system = |constraints: usize, public_inputs: u32| {
+            let mut r1cs = R1cs {
+                wires: public_inputs + 1,
+                public_inputs,
+                ..R1cs::default()
+            };
+            for _ in 0..constraints {
+                r1cs.a.push_row([]);
+                r1cs.b.push_row([]);
+                r1cs.c.push_row([]);
+            }
+            domain_log2(&r1cs)
+        };
+        assert_eq!(system(0, 0), Ok(1));
+        assert_eq!(system(1, 0), Ok(1));
+        assert_eq!(system(1, 1), Ok(2));
+        assert_eq!(system(2, 1), Ok(2));
+        assert_eq!(system(3, 1), Ok(3));
+        assert_eq!(system(6, 1), Ok(3));
+        assert_eq!(system(7, 1), Ok(4));
+    }
+
+    #[test]
+    fn a_wire_that_is_not_there_is_refused() {
+        let mut r1cs = R1cs {
+            wires: 2,
+            public_inputs: 2,
+            ..R1cs::default()
+        };
+        assert_eq!(domain_log2(&r1cs), Err(SetupError::Wires));
+        r1cs.public_inputs = 1;
+        assert_eq!(domain_log2(&r1cs), Ok(1));
+        let coefficient = Fr::one();
+        r1cs.c.push_row([Term {
+            wire: 2,
+            coefficient,
+        }]);
+        assert_eq!(domain_log2(&r1cs), Err(SetupError::Wires));
     }
 }

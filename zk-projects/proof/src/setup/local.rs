@@ -12,7 +12,8 @@ use ark_ff::{FftField, Field, One, batch_inversion};
 use ark_std::rand::{CryptoRng, RngCore};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::circuit::{Basis, Known, domain_log2, hashed_powers, start};
+use super::basis::{Basis, Known};
+use super::circuit::{domain_log2, hashed_powers, start};
 use super::{SetupError, contribute};
 use crate::key::ProvingKey;
 use crate::r1cs::R1cs;
@@ -33,7 +34,8 @@ pub fn local<R: RngCore + CryptoRng>(
     let tau = contribute::secret(random);
     let alpha = contribute::secret(random);
     let beta = contribute::secret(random);
-    let mut key = start(r1cs, basis(domain, &tau, &alpha, &beta))?;
+    let basis = Zeroizing::new(basis(domain, &tau, &alpha, &beta));
+    let mut key = start(r1cs, &basis)?;
     contribute::contribute(&mut key, Some(CONTRIBUTOR), random)?;
     Ok(key)
 }

@@ -26,6 +26,7 @@
 //!
 //! [BGM17]: https://eprint.iacr.org/2017/1050
 
+mod basis;
 mod blake2b;
 pub mod circuit;
 pub mod contribute;

@@ -59,26 +59,29 @@ impl Factor {
         }
     }
 
-    /// The number times a point.
-    pub(crate) fn times<C: Split>(&self, point: &Projective<C>) -> Projective<C> {
-        let mut multiples = [[*point; MULTIPLES]; 2];
-        let double = point.double();
-        for index in 1..MULTIPLES {
-            multiples[0][index] = multiples[0][index - 1] + double;
+    fn is_one(&self) -> bool {
+        let [(negative, first), (_, second)] = self.halves;
+        !negative && first == 1 && second == 0
+    }
+
+    /// The number times a point, of which the first odd multiples are given.
+    fn walk<C: Split>(&self, multiples: &[Affine<C>]) -> Projective<C> {
+        let mut by_lambda = [Affine::identity(); MULTIPLES];
+        for (other, multiple) in by_lambda.iter_mut().zip(multiples) {
+            *other = C::endomorphism_affine(multiple);
         }
-        multiples[1] = multiples[0].map(|multiple| C::endomorphism(&multiple));
-        let digits = self.halves.map(|(_, half)| signed_digits(half));
+        let sides = self.halves.map(|(_, half)| signed_digits(half));
         let mut sum = Projective::<C>::zero();
         for place in (0..DIGITS).rev() {
             if !sum.is_zero() {
                 sum.double_in_place();
             }
-            for side in 0..2 {
-                let digit = digits[side][place];
+            for (side, multiples) in [multiples, &by_lambda].into_iter().enumerate() {
+                let digit = sides[side][place];
                 if digit == 0 {
                     continue;
                 }
-                let multiple = multiples[side][usize::from(digit.unsigned_abs()) / 2];
+                let multiple = multiples[usize::from(digit.unsigned_abs()) / 2];
                 if (digit < 0) == self.halves[side].0 {
                     sum += multiple;
                 } else {
@@ -88,6 +91,32 @@ impl Factor {
         }
         sum
     }
+}
+
+/// So many points are multiplied together.
+pub(crate) const TOGETHER: usize = 128;
+
+/// Points times numbers. The multiples of all points are made affine with one inversion, so that adding them costs a third less: give
+/// some [`TOGETHER`].
+pub(crate) fn products<C: Split>(pairs: &[(Factor, Projective<C>)]) -> Vec<Projective<C>> {
+    let mut multiples = Vec::with_capacity(pairs.len() * MULTIPLES);
+    for (_, point) in pairs.iter().filter(|(factor, _)| !factor.is_one()) {
+        let double = point.double();
+        let odd = std::iter::successors(Some(*point), |multiple| Some(*multiple + double));
+        multiples.extend(odd.take(MULTIPLES));
+    }
+    let multiples = Projective::normalize_batch(&multiples);
+    let mut multiples = multiples.chunks_exact(MULTIPLES);
+    pairs
+        .iter()
+        .map(|(factor, point)| {
+            if factor.is_one() {
+                return *point;
+            }
+            let multiples = multiples.next().expect("those of each point that has some");
+            factor.walk(multiples)
+        })
+        .collect()
 }
 
 /// Digits of a number, the lowest first: each zero or odd and below 2^(WINDOW - 1) in size.
@@ -120,12 +149,21 @@ pub(crate) fn multiply<C: Split>(
     points: &[Affine<C>],
     number: impl Fn(usize) -> Fr + Sync,
 ) -> Vec<Affine<C>> {
-    let products: Vec<Projective<C>> = points
-        .par_iter()
-        .enumerate()
-        .map(|(index, point)| Factor::new::<C>(number(index)).times(&(*point).into()))
+    let chunks = points.par_chunks(TOGETHER).enumerate();
+    let all: Vec<Projective<C>> = chunks
+        .flat_map_iter(|(chunk, points)| {
+            let indices = chunk * TOGETHER..;
+            let factors = indices.map(|index| Factor::new::<C>(number(index)));
+            let pairs = factors.zip(points.iter().map(|point| (*point).into()));
+            let mut pairs: Vec<(Factor, Projective<C>)> = pairs.collect();
+            let products = products(&pairs);
+            for (factor, _) in &mut pairs {
+                factor.zeroize();
+            }
+            products
+        })
         .collect();
-    Projective::normalize_batch(&products)
+    Projective::normalize_batch(&all)
 }
 
 #[cfg(test)]
@@ -139,11 +177,8 @@ mod tests {
     use super::*;
 
     fn agrees_on<C: Split>(number: Fr, point: Projective<C>) {
-        assert_eq!(
-            Factor::new::<C>(number).times(&point),
-            point * number,
-            "{number}"
-        );
+        let pair = (Factor::new::<C>(number), point);
+        assert_eq!(products(&[pair, pair]), [point * number; 2], "{number}");
     }
 
     #[test]

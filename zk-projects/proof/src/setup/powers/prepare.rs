@@ -29,7 +29,7 @@ use crate::curve::Point;
 use crate::files::binary::FormatError;
 use crate::files::ptau::{List, Ptau, write_chunks};
 use crate::setup::Progress;
-use crate::setup::multiply::{Factor, Split};
+use crate::setup::multiply::{Factor, Split, TOGETHER, products};
 
 /// Powers could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum PrepareError {
 
 /// Writes the same powers with their Lagrange points, for circuits. Those that are there already are made anew.
 ///
-/// Holds the points of the largest domain of one list at a time, three times. Wrap a file in a buffer.
+/// Holds the points of the largest domain of one list at a time, some four times. Wrap a file in a buffer.
 ///
 /// # Errors
 ///
@@ -109,12 +109,13 @@ impl<C: Split> Transform<C> {
         let inverse_root = inverse(root);
         let factors = (0..size / 2).into_par_iter();
         let by_size = Factor::new::<C>(inverse(Fr::from(size)));
-        let divided = powers.par_iter();
+        let divided = powers.par_chunks(TOGETHER).flat_map_iter(|powers| {
+            let pairs = powers.iter().map(|power| (by_size, (*power).into()));
+            products(&pairs.collect::<Vec<_>>())
+        });
         Self {
             largest_log2,
-            divided: divided
-                .map(|power| by_size.times(&(*power).into()))
-                .collect(),
+            divided: divided.collect(),
             factors: factors
                 .map(|index| Factor::new::<C>(inverse_root.pow([index])))
                 .collect(),
@@ -149,19 +150,27 @@ impl<C: Split> Transform<C> {
     fn level(&self, points: &mut [Projective<C>], level: u32) {
         let half = 1 << level;
         let stride = self.factors.len() >> level;
-        points.par_chunks_mut(2 * half).for_each(|block| {
-            let (low, high) = block.split_at_mut(half);
-            let pairs = low.par_iter_mut().zip(high).enumerate();
-            pairs.with_min_len(16).for_each(|(index, (low, high))| {
-                let product = if index == 0 {
-                    *high
-                } else {
-                    self.factors[index * stride].times(high)
-                };
-                *high = *low - product;
-                *low += product;
+        let high = |pair: usize| {
+            let (block, index) = (pair / half, pair % half);
+            (
+                self.factors[index * stride],
+                points[(2 * block + 1) * half + index],
+            )
+        };
+        let pairs: Vec<(Factor, Projective<C>)> =
+            (0..points.len() / 2).into_par_iter().map(high).collect();
+        let products: Vec<Projective<C>> =
+            pairs.par_chunks(TOGETHER).flat_map_iter(products).collect();
+        let blocks = points.par_chunks_mut(2 * half);
+        blocks
+            .zip(products.par_chunks(half))
+            .for_each(|(block, products)| {
+                let (low, high) = block.split_at_mut(half);
+                for ((low, high), product) in low.iter_mut().zip(high).zip(products) {
+                    *high = *low - product;
+                    *low += product;
+                }
             });
-        });
     }
 }
 
