@@ -119,6 +119,15 @@ pub(crate) enum Action {
     /// The mixer: deposits, and withdrawals that show no link to them
     #[command(subcommand)]
     Mixer(apps::Mixer),
+    /// The password verifier: logins that show knowledge of a password and nothing of it
+    #[command(subcommand)]
+    Password(apps::Password),
+    /// Membership: members of a list say something, without showing which of them
+    #[command(subcommand)]
+    Merkle(apps::Merkle),
+    /// The shielded token: notes without visible amounts or owners
+    #[command(subcommand)]
+    Token(apps::Token),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -128,6 +137,27 @@ pub(crate) enum Action {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Export {
+    /// Print a verifier contract with a key in it, as Solidity
+    Solidity {
+        /// A .zkey, or a verification_key.json
+        key: PathBuf,
+        /// The contract's name
+        #[arg(long, default_value = "Verifier")]
+        contract: String,
+        /// The statement whose public inputs name the arguments; without it they are input0, input1, ...
+        #[arg(long)]
+        app: Option<String>,
+        /// Say in the contract that the key was made by one party
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Print the data of a call to a verifier contract
+    Calldata {
+        /// The proof
+        proof: PathBuf,
+        /// The public inputs
+        public: PathBuf,
+    },
     /// Write a statement's constraints
     R1cs {
         /// The statement, as `zk-prove list` names it

@@ -15,7 +15,12 @@ use crate::world::World;
 type Demo = fn(&mut World, &Path) -> Result<Shown, Failure>;
 
 /// In the order of the course.
-const ALL: &[(&str, Demo)] = &[("mixer", apps::mixer::demo)];
+const ALL: &[(&str, Demo)] = &[
+    ("password-verifier", apps::password::demo),
+    ("merkle-proof", apps::merkle::demo),
+    ("mixer", apps::mixer::demo),
+    ("token-transfer", apps::token::demo),
+];
 
 #[derive(Serialize)]
 struct Table(Vec<Shown>);

@@ -4,8 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ark_relations::gr1cs::SynthesisError;
+use merkle_proof::{GroupError, LeavesError};
 use mixer::{MixerError, TextError};
+use password_verifier::{ClientError, LoginError};
 use proof::audit::AuditError;
+use proof::decimal::NumberError;
 use proof::files::binary::FormatError;
 use proof::files::json::JsonError;
 use proof::key::{FolderError, KeyError};
@@ -13,9 +16,11 @@ use proof::private_file::PrivateFileError;
 use proof::prove::ProveError;
 use proof::setup::SetupError;
 use proof::setup::powers::PrepareError;
+use proof::solidity::ExportError;
 use proof::statement::InputError;
 use proof::verify::{VerifierError, VerifyError};
 use smart_contracts::chain::{CallError, ChainFileError};
+use token_transfer::WalletError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -58,7 +63,31 @@ pub(crate) enum Failure {
     #[error("{} is not text", .0.display())]
     NotText(PathBuf),
     #[error("{}: {source}", path.display())]
-    Note { path: PathBuf, source: TextError },
+    Text { path: PathBuf, source: TextError },
+    #[error("{}: {source}", path.display())]
+    Leaves { path: PathBuf, source: LeavesError },
+    #[error("the password or the key file is wrong; nothing was sent")]
+    WrongPassword,
+    #[error("no password was given: type it at the prompt, or name a file with --password-file")]
+    NoPassword,
+    #[error("the prompt cannot be used: {0}; name a file with --password-file")]
+    Prompt(io::Error),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    #[error(
+        "{0} is neither a wallet's address nor an account of the chain (0x and 40 hexadecimal digits)"
+    )]
+    Receiver(String),
+    #[error("{0}: not a number of the field: {1}")]
+    Number(String, NumberError),
+    #[error(transparent)]
+    Solidity(#[from] ExportError),
     #[error(transparent)]
     Mixer(#[from] MixerError),
     #[error("{} does not hold names and addresses of contracts: move the directory away to begin anew", .0.display())]
@@ -102,6 +131,13 @@ impl Failure {
         }
     }
 
+    pub(crate) fn text(path: &Path) -> impl FnOnce(TextError) -> Self {
+        move |source| Self::Text {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// Whoever read the output has seen enough; no failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -109,6 +145,9 @@ impl Failure {
 
     /// What was asked for cannot be, so nothing was tried.
     pub(crate) fn is_misuse(&self) -> bool {
-        matches!(self, Self::UnknownStatement(_) | Self::BeaconValue)
+        matches!(
+            self,
+            Self::UnknownStatement(_) | Self::BeaconValue | Self::Receiver(_) | Self::Number(..)
+        )
     }
 }

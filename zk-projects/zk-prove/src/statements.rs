@@ -58,9 +58,19 @@ pub(crate) struct Proved {
 }
 
 /// All of them, in the order of the course.
-pub(crate) const ALL: &[&dyn App] = &[&Of::<mixer::Withdraw>::new(
-    "withdraw from a pool of equal deposits without showing which was yours",
-)];
+pub(crate) const ALL: &[&dyn App] = &[
+    &Of::<password_verifier::Login>::new("log in with a password that the verifier never sees"),
+    &Of::<merkle_proof::Membership>::new(
+        "say something as a member of a list, once for each topic",
+    ),
+    &Of::<merkle_proof::PublicMembership>::new("show that a public value is in a list"),
+    &Of::<mixer::Withdraw>::new(
+        "withdraw from a pool of equal deposits without showing which was yours",
+    ),
+    &Of::<token_transfer::Transfer>::new(
+        "transfer notes of a token without showing amounts or owners",
+    ),
+];
 
 /// The statement of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn App, Failure> {

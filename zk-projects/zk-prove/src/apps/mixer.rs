@@ -14,7 +14,7 @@ use smart_contracts::abi::Mixer as contract;
 use smart_contracts::contracts::MIXER;
 use storage::kvs::LogEngine;
 
-use super::{Gas, Shown, milliseconds};
+use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
 use crate::world::{OPERATOR, Ready, Timed, World, number, proof_argument, word};
 
@@ -216,12 +216,7 @@ impl<'w> Pool<'w> {
 
 /// Reads the note that is in a file of its owner's.
 pub(crate) fn read_note(path: &Path) -> Result<Note, Failure> {
-    let bytes = private_file::read(path)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Failure::NotText(path.to_owned()))?;
-    text.parse().map_err(|source| Failure::Note {
-        path: path.to_owned(),
-        source,
-    })
+    read_secret_text(path)?.parse().map_err(Failure::text(path))
 }
 
 /// Three deposits, one withdrawal through a relayer; the same proof for another recipient, and once more, is refused.

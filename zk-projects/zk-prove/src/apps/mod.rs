@@ -1,13 +1,20 @@
 //! The applications against a local EVM.
 
+pub(crate) mod merkle;
 pub(crate) mod mixer;
+pub(crate) mod password;
+pub(crate) mod token;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
+use proof::private_file;
 use proof::statement::Statement;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
+use crate::failure::Failure;
 use crate::world::{Ready, Timed};
 
 /// What the demo shows of one application.
@@ -55,4 +62,11 @@ impl Shown {
 /// To a tenth of a millisecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e4).round() / 10.0
+}
+
+/// The text of a file that nobody but its owner may open.
+pub(crate) fn read_secret_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = private_file::read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Failure::NotText(path.to_owned()))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }

@@ -47,3 +47,127 @@ pub(crate) enum Mixer {
         fee: Option<u128>,
     },
 }
+
+/// Logins that show knowledge of a password and nothing of it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Password {
+    /// Register a user at the local registry
+    Register {
+        #[command(flatten)]
+        user: User,
+        /// A new file with a random key, without which nobody can guess at the password
+        #[arg(long, value_name = "FILE", required_unless_present = "no_key")]
+        key: Option<PathBuf>,
+        /// Do without a key file: whoever reads the chain can then guess at the password
+        #[arg(long, conflicts_with = "key")]
+        no_key: bool,
+    },
+    /// Log in for one action
+    Login {
+        #[command(flatten)]
+        user: User,
+        /// The key file, unless the user was registered without one
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// What the login is for; the proof counts for nothing else
+        #[arg(long, default_value = "log in")]
+        action: String,
+    },
+}
+
+/// Who logs in.
+#[derive(Debug, Args)]
+pub(crate) struct User {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The user's name
+    #[arg(long)]
+    pub(crate) user: String,
+    /// A file with the password, readable by you alone; without it there is a prompt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// Members of a list say something, without showing which of them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Merkle {
+    /// Make a member: a secret in a new file, and the leaf for the list, which is printed
+    Member {
+        /// A new file for the secret, readable by you alone
+        #[arg(long, value_name = "FILE")]
+        secret: PathBuf,
+    },
+    /// Add leaves to the list and tell the contract
+    Build {
+        #[command(flatten)]
+        place: Place,
+        /// One number on each line
+        #[arg(long, value_name = "FILE")]
+        leaves: PathBuf,
+        /// The numbers are values that everybody may know, not members' leaves
+        #[arg(long)]
+        values: bool,
+    },
+    /// Prove membership, and ask the contract
+    Prove {
+        #[command(flatten)]
+        place: Place,
+        /// Add these leaves first, as `build` does
+        #[arg(long, value_name = "FILE")]
+        leaves: Option<PathBuf>,
+        /// The member's secret
+        #[arg(long, value_name = "FILE", required_unless_present = "value")]
+        secret: Option<PathBuf>,
+        /// Show that this value is in the list, instead of a member; this hides nothing but its place
+        #[arg(long, value_name = "NUMBER", conflicts_with = "secret")]
+        value: Option<String>,
+        /// About what; a member is heard once for each topic
+        #[arg(long, default_value = "")]
+        topic: String,
+        /// What is said; the proof counts for nothing else
+        #[arg(long, default_value = "")]
+        message: String,
+    },
+}
+
+/// Private notes backed by a token.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Mint tokens of the local chain and take them into a wallet, which is made if it is absent
+    Mint {
+        #[command(flatten)]
+        wallet: WalletFile,
+        /// How much, in the smallest unit
+        amount: u128,
+    },
+    /// Send to a wallet, or pay out to an account of the chain
+    Send {
+        #[command(flatten)]
+        wallet: WalletFile,
+        /// A wallet's address (from `token balance`), or 0x and 40 hexadecimal digits
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
+        /// How much, in the smallest unit
+        amount: u128,
+    },
+    /// Look at all transfers again, after a damage or when in doubt
+    Scan {
+        #[command(flatten)]
+        wallet: WalletFile,
+    },
+    /// Show address, balance and history
+    Balance {
+        #[command(flatten)]
+        wallet: WalletFile,
+    },
+}
+
+/// Whose wallet.
+#[derive(Debug, Args)]
+pub(crate) struct WalletFile {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// File with the wallet's seed, readable by you alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wallet: PathBuf,
+}

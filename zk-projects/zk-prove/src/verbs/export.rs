@@ -4,8 +4,9 @@ use std::path::Path;
 
 use proof::files::{json, r1cs, zkey};
 use proof::key::VerifyingKey;
+use proof::solidity::{self, Setup};
 
-use super::Outcome;
+use super::{Outcome, read_proof, read_public};
 use crate::args::Export;
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -14,6 +15,26 @@ use crate::statements;
 
 pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
     match what {
+        Export::Solidity {
+            key,
+            contract,
+            app,
+            demo,
+        } => {
+            let key = read_verifying(&key)?;
+            let setup = if demo {
+                Setup::LocalDemo
+            } else {
+                Setup::Ceremony
+            };
+            let names = input_names(app.as_deref(), key.public())?;
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            output::text(&solidity::export(&key, setup, &contract, &names)?)?;
+        }
+        Export::Calldata { proof, public } => {
+            let data = solidity::calldata(&read_proof(&proof)?, &read_public(&public)?);
+            output::text(&alloy_primitives::hex::encode_prefixed(data))?;
+        }
         Export::R1cs { app, out } => {
             let (circuit, _) = statements::find(&app)?.sampled()?;
             paths::refuse_existing(&out)?;
@@ -33,6 +54,15 @@ pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// The names of a verifier's arguments.
+fn input_names(app: Option<&str>, count: usize) -> Result<Vec<String>, Failure> {
+    let Some(app) = app else {
+        return Ok((0..count).map(|index| format!("input{index}")).collect());
+    };
+    let inputs = statements::find(app)?.public_inputs();
+    Ok(inputs.iter().map(|input| input.name.to_owned()).collect())
 }
 
 #[derive(serde::Serialize)]

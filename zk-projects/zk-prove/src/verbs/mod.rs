@@ -57,6 +57,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Action::Groth16(verb) => files::run(verb, output),
         Action::Demo { app } => crate::demo::run(app.as_deref(), output),
         Action::Mixer(verb) => applications::mixer(verb, output),
+        Action::Password(verb) => applications::password(verb, output),
+        Action::Merkle(verb) => applications::merkle(verb, output),
+        Action::Token(verb) => applications::token(verb, output),
         Action::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "zk-prove", &mut std::io::stdout());
