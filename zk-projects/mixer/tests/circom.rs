@@ -4,6 +4,8 @@
 //! After a change that is meant: `KEYPROOF_BLESS=1 cargo test -p mixer --test circom` writes the constants, `node build.mjs` in
 //! `zk-projects/mixer/circom` compiles.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use std::fmt::Write;
 use std::fs;
 use std::io::Write as _;
