@@ -5,8 +5,8 @@
 //! source, unless a coordinate begins with a zero byte: solc then pushes fewer bytes, to the same effect. A test compiles exported
 //! sources and compares.
 
-use proof::key::VerifyingKey;
-use proof::solidity::{ExportError, Setup, Word, sentinels, words};
+use proof::key::{Origin, VerifyingKey};
+use proof::solidity::{ExportError, Word, sentinels, words};
 
 use crate::contracts;
 
@@ -38,7 +38,7 @@ pub enum VerifierError {
 /// # Panics
 ///
 /// If the compiled template does not hold its words as often as its source: the build is broken, and a test says so before.
-pub fn creation_code(key: &VerifyingKey, setup: Setup) -> Result<Vec<u8>, VerifierError> {
+pub fn creation_code(key: &VerifyingKey, origin: Origin) -> Result<Vec<u8>, VerifierError> {
     let inputs = key.ic.len().saturating_sub(1);
     let artifact = match inputs {
         1 => contracts::VERIFIER_1,
@@ -47,7 +47,7 @@ pub fn creation_code(key: &VerifyingKey, setup: Setup) -> Result<Vec<u8>, Verifi
         4 => contracts::VERIFIER_4,
         other => return Err(VerifierError::Inputs(other)),
     };
-    let words = words(key, setup)?;
+    let words = words(key, origin)?;
     let mut code = artifact.creation_code();
     let last = words.len() - 1;
     for (index, (sentinel, word)) in sentinels(inputs).iter().zip(&words).enumerate() {

@@ -16,7 +16,7 @@ contract Verifier2 {
     error ProofRejected();
 
     /// r - 1.
-    uint256 private constant LAST = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001 - 1;
+    uint256 private constant LAST = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000000;
     /// The modulus of the coordinates.
     uint256 private constant Q = 0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47;
     /// Selectors of the errors, as words.

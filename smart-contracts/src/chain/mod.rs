@@ -31,7 +31,7 @@ pub use file::ChainFileError;
 
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
 use alloy_sol_types::{SolCall, SolEvent, SolInterface};
-use revm::context::result::{ExecutionResult, Output};
+use revm::context::result::{ExecutionResult, Output, ResultAndState};
 use revm::context::{BlockEnv, Context, TxEnv};
 use revm::database::{CacheDB, EmptyDB};
 use revm::interpreter::gas::calculate_initial_tx_gas;
@@ -295,9 +295,8 @@ impl Chain {
         call: &C,
     ) -> Result<C::Return, CallError> {
         let data = call.abi_encode().into();
-        let receipt = self
-            .clone()
-            .transact(from, TxKind::Call(to), U256::ZERO, data, GAS_LIMIT)?;
+        let transaction = self.transaction(from, TxKind::Call(to), U256::ZERO, data, GAS_LIMIT)?;
+        let receipt = self.receipt(self.execute(transaction)?.result, 0)?;
         decode::<C>(&receipt.returned)
     }
 
@@ -314,10 +313,24 @@ impl Chain {
         data: Bytes,
         gas_limit: u64,
     ) -> Result<Receipt, CallError> {
-        let intrinsic = calculate_initial_tx_gas(HARD_FORK, &data, kind.is_create(), 0, 0, 0, None)
-            .initial_total_gas();
-        let refused = |reason: String| CallError::Refused { reason };
-        let transaction = TxEnv::builder()
+        let intrinsic = calculate_initial_tx_gas(HARD_FORK, &data, kind.is_create(), 0, 0, 0, None);
+        let transaction = self.transaction(from, kind, value, data, gas_limit)?;
+        let outcome = self.execute(transaction)?;
+        self.state.commit(outcome.state);
+        let receipt = self.receipt(outcome.result, intrinsic.initial_total_gas())?;
+        self.events.extend(receipt.events.iter().cloned());
+        Ok(receipt)
+    }
+
+    fn transaction(
+        &self,
+        from: Address,
+        kind: TxKind,
+        value: U256,
+        data: Bytes,
+        gas_limit: u64,
+    ) -> Result<TxEnv, CallError> {
+        TxEnv::builder()
             .caller(from)
             .kind(kind)
             .value(value)
@@ -326,30 +339,34 @@ impl Chain {
             .gas_limit(gas_limit)
             .chain_id(Some(self.chain_id))
             .build()
-            .map_err(|error| refused(format!("{error:?}")))?;
+            .map_err(|error| CallError::Refused {
+                reason: format!("{error:?}"),
+            })
+    }
+
+    /// What a transaction would do. The state is read through a cache of its own and does not change.
+    fn execute(&self, transaction: TxEnv) -> Result<ResultAndState, CallError> {
         let block = BlockEnv {
             number: U256::from(self.block.number),
             timestamp: U256::from(self.block.timestamp),
             gas_limit: u64::MAX,
             ..BlockEnv::default()
         };
-        let outcome = {
-            let mut evm = Context::mainnet()
-                .with_db(&mut self.state)
-                .with_block(block)
-                .modify_cfg_chained(|cfg| {
-                    cfg.set_spec_and_mainnet_gas_params(HARD_FORK);
-                    cfg.chain_id = self.chain_id;
-                })
-                .build_mainnet();
-            evm.transact(transaction)
-                .map_err(|error| refused(error.to_string()))?
-        };
-        self.state.commit(outcome.state);
-        self.receipt(outcome.result, intrinsic)
+        let mut evm = Context::mainnet()
+            .with_db(CacheDB::new(&self.state))
+            .with_block(block)
+            .modify_cfg_chained(|cfg| {
+                cfg.set_spec_and_mainnet_gas_params(HARD_FORK);
+                cfg.chain_id = self.chain_id;
+            })
+            .build_mainnet();
+        evm.transact(transaction)
+            .map_err(|error| CallError::Refused {
+                reason: error.to_string(),
+            })
     }
 
-    fn receipt(&mut self, result: ExecutionResult, intrinsic: u64) -> Result<Receipt, CallError> {
+    fn receipt(&self, result: ExecutionResult, intrinsic: u64) -> Result<Receipt, CallError> {
         let gas = result.tx_gas_used();
         match result {
             ExecutionResult::Success {
@@ -358,12 +375,8 @@ impl Chain {
                 output,
                 ..
             } => {
-                let number = self.block.number;
-                let events: Vec<Event> = logs
-                    .into_iter()
-                    .map(|log| Event { block: number, log })
-                    .collect();
-                self.events.extend(events.iter().cloned());
+                let block = self.block.number;
+                let events = logs.into_iter().map(|log| Event { block, log });
                 let created = match &output {
                     Output::Create(_, address) => address.unwrap_or_default(),
                     Output::Call(_) => Address::ZERO,
@@ -372,7 +385,7 @@ impl Chain {
                     returned: output.into_data(),
                     gas,
                     execution_gas: spent.total_gas_spent() - intrinsic,
-                    events,
+                    events: events.collect(),
                     created,
                 })
             }

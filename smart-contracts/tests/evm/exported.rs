@@ -6,8 +6,8 @@ use std::process::Command;
 
 use alloy_primitives::{U256, hex};
 use alloy_sol_types::SolCall;
-use proof::key::VerifyingKey;
-use proof::solidity::{self, ExportError, Setup};
+use proof::key::{Origin, VerifyingKey};
+use proof::solidity::{self, ExportError};
 use smart_contracts::abi::Verifier;
 use smart_contracts::chain::CallError;
 use smart_contracts::verifier::{MOST_INPUTS, creation_code};
@@ -71,12 +71,12 @@ fn compile(modules: &Path, sources: &[String]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn exported(keys: &[VerifyingKey], setup: Setup) -> Vec<String> {
+fn exported(keys: &[VerifyingKey], origin: Origin) -> Vec<String> {
     keys.iter()
         .enumerate()
         .map(|(index, key)| {
             let names = &NAMES[..key.ic.len() - 1];
-            solidity::export(key, setup, &format!("V{index}"), names).unwrap()
+            solidity::export(key, origin, &format!("V{index}"), names).unwrap()
         })
         .collect()
 }
@@ -85,7 +85,7 @@ fn exported(keys: &[VerifyingKey], setup: Setup) -> Vec<String> {
 fn without_short_words(inputs: usize) -> VerifyingKey {
     let keys = (1..).map(|seed| Prover::with_seed(inputs, seed).verifying_key());
     let mut full = keys.filter(|key| {
-        let words = solidity::words(key, Setup::LocalDemo).unwrap();
+        let words = solidity::words(key, Origin::Demo).unwrap();
         words.iter().all(|word| word[0] != 0)
     });
     full.next().unwrap()
@@ -95,9 +95,9 @@ fn without_short_words(inputs: usize) -> VerifyingKey {
 fn solc_makes_of_an_exported_source_the_bytes_that_are_deployed_without_it() {
     let Some(modules) = modules() else { return };
     let keys: Vec<_> = (1..=MOST_INPUTS).map(without_short_words).collect();
-    let sources = exported(&keys, Setup::LocalDemo);
+    let sources = exported(&keys, Origin::Demo);
     for (code, key) in compile(&modules, &sources).iter().zip(&keys) {
-        assert!(*code == creation_code(key, Setup::LocalDemo).unwrap());
+        assert!(*code == creation_code(key, Origin::Demo).unwrap());
     }
 }
 
@@ -107,11 +107,11 @@ fn an_exported_verifier_does_what_the_one_deployed_without_solc_does() {
     let keys: Vec<_> = (1..=MOST_INPUTS)
         .map(|n| Prover::of(n).verifying_key())
         .collect();
-    let sources = exported(&keys, Setup::Ceremony);
+    let sources = exported(&keys, Origin::Ceremony);
     for (code, key) in compile(&modules, &sources).iter().zip(&keys) {
         let mut chain = new_chain();
         let exported = chain.deploy(ALICE, code, &[]).unwrap().created;
-        let patched = creation_code(key, Setup::Ceremony).unwrap();
+        let patched = creation_code(key, Origin::Ceremony).unwrap();
         let patched = chain.deploy(ALICE, &patched, &[]).unwrap().created;
         let count = key.ic.len() - 1;
         let inputs: Vec<U256> = (0..count as u64).map(arbitrary).collect();
@@ -149,7 +149,7 @@ fn a_verifier_of_many_inputs_and_one_of_none_are_exported_and_work() {
     let Some(modules) = modules() else { return };
     let counts = [0, 8, 9, 12];
     let keys = counts.map(|count| Prover::of(count).verifying_key());
-    let sources = exported(&keys, Setup::Ceremony);
+    let sources = exported(&keys, Origin::Ceremony);
     for (code, count) in compile(&modules, &sources).iter().zip(counts) {
         let mut chain = new_chain();
         let verifier = chain.deploy(ALICE, code, &[]).unwrap().created;
@@ -181,7 +181,7 @@ fn a_verifier_of_many_inputs_and_one_of_none_are_exported_and_work() {
 fn names_that_solidity_would_not_take_are_refused() {
     let key = Prover::of(2).verifying_key();
     let export =
-        |contract, names: &[&str]| solidity::export(&key, Setup::Ceremony, contract, names);
+        |contract, names: &[&str]| solidity::export(&key, Origin::Ceremony, contract, names);
     for name in [
         "", "1st", "a-b", "a b", "uint", "uint256", "proof", "ok", "address", "mload", "Q",
         "ALPHA_X", "a;b", "\u{e9}", "setup",

@@ -235,7 +235,7 @@ fn of_verifiers(table: &mut Table) {
         let prover = Prover::of(count);
         let code = smart_contracts::verifier::creation_code(
             &prover.verifying_key(),
-            proof::solidity::Setup::LocalDemo,
+            proof::key::Origin::Demo,
         );
         let created = chain.deploy(ALICE, &code.unwrap(), &[]).unwrap();
         table.line(&format!("Verifier: creation, {count} inputs"), &created);

@@ -14,8 +14,8 @@ use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
 use ark_std::rand::SeedableRng;
-use proof::key::VerifyingKey;
-use proof::solidity::{self, Setup};
+use proof::key::{Origin, VerifyingKey};
+use proof::solidity;
 use proof::verify::Proof;
 use rand_chacha::ChaCha20Rng;
 use smart_contracts::chain::{Block, CallError, Chain};
@@ -155,7 +155,7 @@ impl Prover {
     }
 
     pub(crate) fn deploy(&self, chain: &mut Chain) -> Address {
-        let code = verifier::creation_code(&self.verifying_key(), Setup::LocalDemo).unwrap();
+        let code = verifier::creation_code(&self.verifying_key(), Origin::Demo).unwrap();
         chain.deploy(ALICE, &code, &[]).unwrap().created
     }
 }

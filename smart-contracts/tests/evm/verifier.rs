@@ -4,8 +4,8 @@ use alloy_primitives::{Address, Bytes, U256};
 use ark_bn254::{Fq, G1Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{BigInteger, PrimeField};
-use proof::key::{Element, KeyError};
-use proof::solidity::{self, ExportError, Setup};
+use proof::key::{Element, KeyError, Origin};
+use proof::solidity::{self, ExportError};
 use proof::verify::Proof;
 use smart_contracts::abi::Verifier;
 use smart_contracts::abi::Verifier::VerifierErrors as Errors;
@@ -220,8 +220,8 @@ fn too_little_gas_for_a_precompile_is_no_acceptance() {
 fn the_contract_names_its_key_and_setup() {
     let mut chain = new_chain();
     let key = Prover::of(3).verifying_key();
-    for setup in [Setup::LocalDemo, Setup::Ceremony] {
-        let code = creation_code(&key, setup).unwrap();
+    for origin in [Origin::Demo, Origin::Ceremony] {
+        let code = creation_code(&key, origin).unwrap();
         let verifier = chain.deploy(ALICE, &code, &[]).unwrap().created;
         let hash = chain
             .view(ALICE, verifier, &Verifier::keyHashCall {})
@@ -230,7 +230,7 @@ fn the_contract_names_its_key_and_setup() {
         let found = chain
             .view(ALICE, verifier, &Verifier::setupCall {})
             .unwrap();
-        assert_eq!(found.0, setup.word());
+        assert_eq!(found.0, solidity::origin_word(origin));
     }
     let other = Prover::with_seed(3, 9).verifying_key();
     assert_ne!(solidity::key_hash(&key), solidity::key_hash(&other));
@@ -241,19 +241,28 @@ fn keys_that_anyone_can_forge_for_become_no_contract() {
     let key = Prover::of(1).verifying_key();
     let mut fresh = key.clone();
     fresh.delta_g2 = fresh.gamma_g2;
-    let refused = creation_code(&fresh, Setup::LocalDemo).unwrap_err();
-    assert_eq!(refused, VerifierError::Key(ExportError::Key(KeyError::GammaEqualsDelta)));
+    let refused = creation_code(&fresh, Origin::Demo).unwrap_err();
+    assert_eq!(
+        refused,
+        VerifierError::Key(ExportError::Key(KeyError::GammaEqualsDelta))
+    );
     let mut infinite = key.clone();
     infinite.delta_g2 = ark_bn254::G2Affine::zero();
-    let refused = solidity::export(&infinite, Setup::Ceremony, "V", &["root"]).unwrap_err();
-    assert_eq!(refused, ExportError::Key(KeyError::Identity(Element::Delta)));
+    let refused = solidity::export(&infinite, Origin::Ceremony, "V", &["root"]).unwrap_err();
+    assert_eq!(
+        refused,
+        ExportError::Key(KeyError::Identity(Element::Delta))
+    );
     let mut infinite = key;
     infinite.alpha_g1 = G1Affine::zero();
-    let refused = solidity::export(&infinite, Setup::Ceremony, "V", &["root"]).unwrap_err();
-    assert_eq!(refused, ExportError::Key(KeyError::Identity(Element::Alpha)));
+    let refused = solidity::export(&infinite, Origin::Ceremony, "V", &["root"]).unwrap_err();
+    assert_eq!(
+        refused,
+        ExportError::Key(KeyError::Identity(Element::Alpha))
+    );
     let large = Prover::of(5).verifying_key();
     assert_eq!(
-        creation_code(&large, Setup::LocalDemo).unwrap_err(),
+        creation_code(&large, Origin::Demo).unwrap_err(),
         VerifierError::Inputs(5)
     );
 }

@@ -40,6 +40,11 @@ fn every_changed_private_input_is_refused() {
 }
 
 #[test]
+fn the_inputs_determine_every_wire() {
+    suite::inputs_determine_every_wire::<Withdraw>(&["root", "nullifier_hash"]);
+}
+
+#[test]
 fn a_proof_holds_for_its_inputs_only() {
     suite::a_proof_holds_for_its_inputs_only::<Withdraw>();
 }

@@ -1,6 +1,8 @@
 //! Groth16 over BN254: statements, snarkjs' files, setup, prove, verify, audit, Solidity.
 
 pub mod audit;
+#[cfg(feature = "circom")]
+pub mod circom;
 pub mod curve;
 pub mod decimal;
 pub mod digest;

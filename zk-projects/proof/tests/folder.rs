@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use ark_bn254::{Fq2, Fr, G2Affine};
+use ark_bn254::Fr;
 use ark_relations::gr1cs::{ConstraintSystemRef, LinearCombination, SynthesisError, Variable};
 use ark_std::rand::{CryptoRng, RngCore};
 use proof::digest::Digest;
@@ -23,7 +23,7 @@ use proof::statement::{
 use proof::verify::{Verifier, VerifierError, VerifyError};
 use serde::{Deserialize, Serialize};
 
-use common::seeded;
+use common::{outside_of_subgroup, seeded};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -280,13 +280,6 @@ fn a_foreign_manifest_or_exchanged_file_is_refused() {
         difference(folder.load_verifying::<Ours>(&system::<Ours>())),
         "digest of the file"
     );
-}
-
-fn outside_of_subgroup() -> G2Affine {
-    (0_u64..)
-        .filter_map(|x| G2Affine::get_point_from_x_unchecked(Fq2::from(x), false))
-        .find(|point| !point.is_in_correct_subgroup_assuming_on_curve())
-        .unwrap()
 }
 
 #[test]

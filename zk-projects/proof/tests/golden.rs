@@ -44,7 +44,7 @@ fn labels_of_wires_that_circom_simplified_away_are_kept() {
     );
     assert_eq!(system.constraints(), 20);
     assert_eq!(labels.total, 24);
-    assert_ne!(labels, r1cs::Labels::identity(system.wires));
+    assert_ne!(labels, r1cs::Labels::identity(&system));
 }
 
 #[test]

@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// Runs a check, and sees to it that no single allocation is much larger than the input.
-fn modest(check: fn(&[u8]), bytes: &[u8]) {
+fn modest(check: Check, bytes: &[u8]) {
     LARGEST.set(0);
     check(bytes);
     let limit = (1 << 16) + 32 * bytes.len();
@@ -55,8 +55,10 @@ fn modest(check: fn(&[u8]), bytes: &[u8]) {
     );
 }
 
+type Check = fn(&[u8]);
+
 /// The readers, each with a file that it accepts.
-fn readers() -> Vec<(fn(&[u8]), Vec<u8>)> {
+fn readers() -> Vec<(Check, Vec<u8>)> {
     let ptau = fs::read("tests/golden/final.ptau").unwrap();
     vec![
         (checks::r1cs, golden("multiplier", "circuit.r1cs")),

@@ -4,7 +4,7 @@
 
 mod common;
 
-use ark_bn254::{Bn254, Fq2, Fr, G1Affine, G2Affine};
+use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::pairing::Pairing;
 use ark_ec::{AffineRepr, CurveGroup};
 use proof::curve::EncodingError;
@@ -13,7 +13,7 @@ use proof::key::{Element, KeyError, ProvingKey, ShapeError, VerifyingKey};
 use proof::prove::Prover;
 use proof::verify::{Proof, Verifier};
 
-use common::{CIRCUITS, golden, key};
+use common::{CIRCUITS, golden, key, outside_of_subgroup};
 
 /// Neither proves, nor verifies, nor is exported.
 fn assert_refused(key: &ProvingKey, error: &KeyError) {
@@ -170,13 +170,6 @@ fn a_key_without_a_recorded_contribution_or_with_a_foreign_one_cannot_prove() {
         Prover::new(foreign).unwrap_err(),
         KeyError::ForeignContribution
     );
-}
-
-fn outside_of_subgroup() -> G2Affine {
-    (0_u64..)
-        .filter_map(|x| G2Affine::get_point_from_x_unchecked(Fq2::from(x), false))
-        .find(|point| !point.is_in_correct_subgroup_assuming_on_curve())
-        .unwrap()
 }
 
 /// Z12.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use ark_bn254::{Bn254, Fq2, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::pairing::Pairing;
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::{Field, UniformRand};
@@ -12,7 +12,7 @@ use proof::curve::EncodingError;
 use proof::prove::{ProveError, Prover};
 use proof::verify::{Proof, Verifier, VerifyError};
 
-use common::{CIRCUITS, constraints, key, proof_of_snarkjs, seeded, witness};
+use common::{CIRCUITS, constraints, key, outside_of_subgroup, proof_of_snarkjs, seeded, witness};
 
 #[test]
 fn proofs_are_accepted_with_their_inputs_and_rejected_with_others() {
@@ -170,14 +170,6 @@ fn witnesses_of_another_length_or_without_the_constant_are_refused() {
         &mut seeded(1),
     );
     assert_eq!(foreign, Err(ProveError::ForeignConstraints));
-}
-
-/// Z12: a point that is on the curve, but not in the subgroup.
-fn outside_of_subgroup() -> G2Affine {
-    (0_u64..)
-        .filter_map(|x| G2Affine::get_point_from_x_unchecked(Fq2::from(x), false))
-        .find(|point| !point.is_in_correct_subgroup_assuming_on_curve())
-        .unwrap()
 }
 
 #[test]

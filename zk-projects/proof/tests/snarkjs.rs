@@ -5,9 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
 use ark_bn254::Fr;
 use proof::files::{json, wtns, zkey};
@@ -15,45 +13,10 @@ use proof::prove::Prover;
 use proof::setup;
 use proof::verify::{Proof, Verifier};
 
+use common::snarkjs::{run, snarkjs, succeeds};
 use common::{constraints, golden, key, seeded, witness};
 
 const CIRCUIT: &str = "ranges";
-
-/// snarkjs' program, or a line that says why there is none.
-fn snarkjs() -> Option<PathBuf> {
-    let modules = std::env::var_os("KEYPROOF_NODE_MODULES")
-        .map_or_else(|| PathBuf::from("../node_modules"), PathBuf::from);
-    let program = modules.join("snarkjs/build/cli.cjs");
-    let node = Command::new("node").arg("--version").output();
-    let missing = match (node, program.is_file()) {
-        (Ok(output), true) if output.status.success() => return fs::canonicalize(program).ok(),
-        (Ok(_), false) => "snarkjs is not installed (npm ci in zk-projects)",
-        _ => "node is not installed",
-    };
-    // Past the capture of tests that pass: it must be seen.
-    let line = format!("SKIPPED: {missing}: exchange of files with snarkjs\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    None
-}
-
-fn run(program: &Path, folder: &Path, arguments: &[&str]) -> Output {
-    Command::new("node")
-        .arg(program)
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn succeeds(program: &Path, folder: &Path, arguments: &[&str]) {
-    let output = run(program, folder, arguments);
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&said)
-    );
-}
 
 /// Whether snarkjs accepts the proof in a folder.
 fn accepts(program: &Path, folder: &Path) -> bool {

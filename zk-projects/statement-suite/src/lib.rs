@@ -9,6 +9,7 @@
 //! | [`public_names_are_the_statements`] | JSON, contract and proof could disagree about the order |
 //! | [`changed_public_inputs_are_refused`] | a public input is not bound (Z5, Z11, Z14) |
 //! | [`changed_private_inputs_are_refused`] | a private input is free |
+//! | [`inputs_determine_every_wire`] | a wire can be chosen (Z7, Z8, Z9), or a public input is not what the private ones make it |
 //! | [`a_proof_holds_for_its_inputs_only`] | the same, through setup, prover and verifier |
 //!
 //! # How it works
@@ -18,6 +19,7 @@
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
+use proof::audit::{Kernel, Scope, audit, redundant};
 use proof::r1cs::R1cs;
 use proof::statement::{PublicInput, Range, Statement, constraints, witness};
 use rand_chacha::ChaCha20Rng;
@@ -204,6 +206,27 @@ fn next(value: &Value) -> Value {
         Value::Bool(bit) => (!bit).into(),
         other => panic!("{other} is no number"),
     }
+}
+
+/// The audit proves that the inputs determine every other wire and finds nothing else wrong; the private inputs alone determine exactly
+/// the public inputs named in `computed`; no constraint is redundant.
+///
+/// # Panics
+///
+/// If not, with the audit's report.
+pub fn inputs_determine_every_wire<S: Statement>(computed: &[&str]) {
+    let (constraints, wires) = synthesised::<S>(&sample::<S>(0));
+    let report = audit(&constraints, &Scope::of_statement::<S>(), Some(&wires))
+        .expect("the sample satisfies the constraints");
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.kernel, Kernel::Trivial);
+    let names: Vec<&str> = report
+        .computed
+        .iter()
+        .map(|wire| report.names[wire].as_str())
+        .collect();
+    assert_eq!(names, computed, "{report}");
+    assert_eq!(redundant(&constraints, &wires), Ok(Some(Vec::new())));
 }
 
 /// Sets up a key, proves a sample, and verifies with the sample's public inputs and with each of them changed.

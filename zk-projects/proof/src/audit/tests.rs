@@ -853,3 +853,21 @@ fn bits_that_are_no_more_than_another_are_bits() {
     assert!(circuit.audit().is_clean());
     assert_eq!(undecided(&circuit.without(0).audit()), bits);
 }
+
+#[test]
+fn the_report_reads_as_the_example_in_the_docs() {
+    let mut circuit = Circuit::new(&[1600, 8], &[1, 30, 40]);
+    let chosen = circuit.hint(Fr::from(40_u8));
+    let difference = minus(&wire(5), &wire(4));
+    circuit.assert(wire(3), difference, minus(&wire(chosen), &wire(4)));
+    let square = circuit.product(&wire(chosen), &wire(chosen));
+    circuit.assert(wire(square), one(), wire(1));
+    let names = [(1, "root"), (2, "context")].map(|(wire, name)| (wire, name.to_owned()));
+    let scope = Scope {
+        names: BTreeMap::from(names),
+        ..Scope::default()
+    };
+    let docs = std::fs::read_to_string("../../docs/zk-audit.md").expect("the page is there");
+    let report = circuit.audit_with(&scope).to_string();
+    assert!(docs.contains(&format!("```text\n{report}```")), "{report}");
+}

@@ -24,6 +24,9 @@ use super::facts::Facts;
 use super::system::{Lc, Places, Relation, System, coefficient, constant, monic};
 use super::wide::Chain;
 
+/// A sum with more open wires than this is left alone until fewer are, to keep the whole linear. No number has more digits.
+const MOST_OPEN: u32 = 512;
+
 /// How many wires of a constraint are not unique yet.
 #[derive(Debug, Clone, Copy, Default)]
 struct Left {
@@ -160,7 +163,9 @@ impl<'a> Spread<'a> {
             Relation::Linear(lc) => Some(lc),
             Relation::Product { c, .. } => (left.in_a == 0 && left.in_b == 0).then_some(c),
         };
-        if let Some(sum) = sum {
+        if let Some(sum) = sum
+            && left.all <= MOST_OPEN
+        {
             let terms = sum.iter().filter(|(wire, _)| !self.unique.is_known(*wire));
             let terms: Lc = terms.copied().collect();
             if self.decides(index, &terms, left.without_bound == 0) {

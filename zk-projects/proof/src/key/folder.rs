@@ -216,8 +216,8 @@ impl KeyFolder {
         same(
             &path,
             "digest of the file",
-            Digest::of(&bytes),
-            manifest.zkey,
+            &Digest::of(&bytes),
+            &manifest.zkey,
         )?;
         let key = zkey::read(&bytes).map_err(|source| FolderError::Format {
             path: path.clone(),
@@ -226,8 +226,8 @@ impl KeyFolder {
         same(
             &path,
             "contributions",
-            key.ceremony.contributions.len(),
-            manifest.contributions,
+            &key.ceremony.contributions.len(),
+            &manifest.contributions,
         )?;
         let unusable = |source| FolderError::Key {
             path: path.clone(),
@@ -257,14 +257,19 @@ impl KeyFolder {
         same(
             &path,
             "digest of the file",
-            Digest::of(&bytes),
-            manifest.verification_key,
+            &Digest::of(&bytes),
+            &manifest.verification_key,
         )?;
         let key = json::read_verifying_key(&bytes).map_err(|source| FolderError::Json {
             path: path.clone(),
             source,
         })?;
-        same(&path, "public inputs", key.public(), S::PUBLIC_INPUTS.len())?;
+        same(
+            &path,
+            "public inputs",
+            &key.public(),
+            &S::PUBLIC_INPUTS.len(),
+        )?;
         key.check()
             .map_err(|source| FolderError::Key { path, source })?;
         Ok((key, manifest))
@@ -279,15 +284,15 @@ impl KeyFolder {
                 source,
             })?;
         let expected = expected::<S>(r1cs);
-        same(&path, "format", manifest.format, expected.format)?;
+        same(&path, "format", &manifest.format, &expected.format)?;
         same(&path, "statement", &manifest.statement, &expected.statement)?;
         same(
             &path,
             "public inputs",
-            list(&manifest.public_inputs),
-            list(&expected.public_inputs),
+            &list(&manifest.public_inputs),
+            &list(&expected.public_inputs),
         )?;
-        same(&path, "circuit", manifest.circuit, expected.circuit)?;
+        same(&path, "circuit", &manifest.circuit, &expected.circuit)?;
         Ok(manifest)
     }
 }
@@ -320,9 +325,14 @@ fn list(inputs: &[ManifestInput]) -> String {
 
 /// Whether A and B of a checked key are those of the constraints.
 fn check_fits(key: &ProvingKey, r1cs: &R1cs, path: &Path) -> Result<(), FolderError> {
-    same(path, "wires", key.wires, r1cs.wires)?;
-    same(path, "public inputs", key.public(), r1cs.public() as usize)?;
-    same(path, "constraints", key.constraints(), r1cs.constraints())?;
+    same(path, "wires", &key.wires, &r1cs.wires)?;
+    same(
+        path,
+        "public inputs",
+        &key.public(),
+        &(r1cs.public() as usize),
+    )?;
+    same(path, "constraints", &key.constraints(), &r1cs.constraints())?;
     let mut rows = vec![[Vec::new(), Vec::new()]; key.domain_size as usize];
     for term in &key.coefficients {
         let [a, b] = &mut rows[term.constraint as usize];
@@ -356,8 +366,8 @@ fn check_fits(key: &ProvingKey, r1cs: &R1cs, path: &Path) -> Result<(), FolderEr
 fn same<T: PartialEq + Display>(
     path: &Path,
     what: &'static str,
-    found: T,
-    expected: T,
+    found: &T,
+    expected: &T,
 ) -> Result<(), FolderError> {
     if found == expected {
         return Ok(());

@@ -20,7 +20,7 @@
 //!
 //! # What it does not
 //!
-//! It does not know who made the key. A key of a local setup is for demonstrations: the contract says so ([`Setup`]). A proof can be
+//! It does not know who made the key. A key of a local setup is for demonstrations: the contract says so ([`Origin`]). A proof can be
 //! changed into another proof of the same inputs, so callers identify by a nullifier, never by the proof.
 //!
 //! # How it works
@@ -47,7 +47,7 @@ use ark_ff::{BigInteger, PrimeField};
 use sha3::{Digest, Keccak256};
 
 use crate::curve::Point;
-use crate::key::{KeyError, VerifyingKey};
+use crate::key::{KeyError, Origin, VerifyingKey};
 use crate::verify::Proof;
 
 /// 32 bytes, big-endian: a word of the EVM.
@@ -59,27 +59,16 @@ const FIXED_WORDS: usize = 16;
 /// More public inputs than these are taken as one array, because the EVM reaches only 16 values of its stack.
 const MOST_NAMED: usize = 8;
 
-/// Where a key comes from, which its contract tells whoever asks (`setup()`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setup {
-    /// One process drew the secrets. For demonstrations.
-    LocalDemo,
-    /// A ceremony with contributions.
-    Ceremony,
-}
-
-impl Setup {
-    /// The name as the contract returns it, a `bytes32` of ASCII.
-    #[must_use]
-    pub fn word(self) -> Word {
-        let name: &[u8] = match self {
-            Self::LocalDemo => b"local setup, for demonstrations",
-            Self::Ceremony => b"ceremony with contributions",
-        };
-        let mut word = [0; 32];
-        word[..name.len()].copy_from_slice(name);
-        word
-    }
+/// How a key came about, as its contract tells whoever asks (`setup()`): a `bytes32` of ASCII.
+#[must_use]
+pub fn origin_word(origin: Origin) -> Word {
+    let name: &[u8] = match origin {
+        Origin::Demo => b"local setup, for demonstrations",
+        Origin::Ceremony => b"ceremony with contributions",
+    };
+    let mut word = [0; 32];
+    word[..name.len()].copy_from_slice(name);
+    word
 }
 
 /// A key or its names cannot become a contract.
@@ -106,7 +95,7 @@ pub enum ExportError {
 /// # Errors
 ///
 /// [`ExportError::Key`].
-pub fn words(key: &VerifyingKey, setup: Setup) -> Result<Vec<Word>, ExportError> {
+pub fn words(key: &VerifyingKey, origin: Origin) -> Result<Vec<Word>, ExportError> {
     key.check()?;
     let mut bytes = Vec::new();
     key.alpha_g1.write_uncompressed(&mut bytes);
@@ -116,7 +105,7 @@ pub fn words(key: &VerifyingKey, setup: Setup) -> Result<Vec<Word>, ExportError>
     for point in &key.ic {
         point.write_uncompressed(&mut bytes);
     }
-    bytes.extend(setup.word());
+    bytes.extend(origin_word(origin));
     Ok(to_words(&bytes))
 }
 
@@ -126,7 +115,7 @@ pub fn words(key: &VerifyingKey, setup: Setup) -> Result<Vec<Word>, ExportError>
 ///
 /// Those of [`words`].
 pub fn key_hash(key: &VerifyingKey) -> Result<Word, ExportError> {
-    let words = words(key, Setup::Ceremony)?;
+    let words = words(key, Origin::Ceremony)?;
     Ok(Keccak256::digest(words[..words.len() - 1].concat()).into())
 }
 
@@ -137,7 +126,7 @@ pub fn key_hash(key: &VerifyingKey) -> Result<Word, ExportError> {
 /// [`ExportError`].
 pub fn export(
     key: &VerifyingKey,
-    setup: Setup,
+    origin: Origin,
     contract: &str,
     inputs: &[&str],
 ) -> Result<String, ExportError> {
@@ -148,7 +137,7 @@ pub fn export(
             inputs: count,
         });
     }
-    source::render(&words(key, setup)?, contract, inputs)
+    source::render(&words(key, origin)?, contract, inputs)
 }
 
 /// The source that is compiled once for `inputs` public inputs; [`sentinels`] stand where a key's words go.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ark_bn254::{Fq, Fr};
-use ark_ff::{BigInteger, PrimeField};
+use ark_ff::{BigInteger, Field, PrimeField};
 
 use super::{ExportError, FIXED_WORDS, MOST_NAMED, Word};
 
@@ -53,7 +53,7 @@ pub(super) fn render(
         });
     Ok(TEMPLATE
         .replace("{contract}", &contract_name(contract)?)
-        .replace("{r}", &hex(&bytes(Fr::MODULUS)))
+        .replace("{last}", &hex(&bytes((-Fr::ONE).into_bigint())))
         .replace("{q}", &hex(&bytes(Fq::MODULUS)))
         .replace("{setup}", &hex(setup))
         .replace("{constants}", &declared)
@@ -217,7 +217,7 @@ contract {contract} {
     error ProofRejected();
 
     /// r - 1.
-    uint256 private constant LAST = {r} - 1;
+    uint256 private constant LAST = {last};
     /// The modulus of the coordinates.
     uint256 private constant Q = {q};
     /// Selectors of the errors, as words.

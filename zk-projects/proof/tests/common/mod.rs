@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub(crate) mod snarkjs;
+
 use std::fs;
 use std::path::PathBuf;
 
-use ark_bn254::Fr;
+use ark_bn254::{Fq2, Fr, G2Affine};
 use ark_std::rand::SeedableRng;
 use proof::files::{json, r1cs, wtns, zkey};
 use proof::key::ProvingKey;
@@ -48,4 +50,12 @@ pub(crate) fn proof_of_snarkjs(circuit: &str) -> (Proof, Vec<Fr>) {
 /// Randomness that is the same in each run.
 pub(crate) fn seeded(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// A point that is on the curve of G2, but not in its subgroup.
+pub(crate) fn outside_of_subgroup() -> G2Affine {
+    (0_u64..)
+        .filter_map(|x| G2Affine::get_point_from_x_unchecked(Fq2::from(x), false))
+        .find(|point| !point.is_in_correct_subgroup_assuming_on_curve())
+        .unwrap()
 }
