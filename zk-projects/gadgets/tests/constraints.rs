@@ -2,6 +2,8 @@
 //!
 //! After a change that is meant: `KEYPROOF_BLESS=1 cargo test -p gadgets --test constraints`, and read the difference.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 mod common;
 
 use std::fmt::Write;

@@ -1,5 +1,7 @@
 //! Trees: appends, paths, the circuit.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 mod common;
 
 use std::collections::BTreeMap;

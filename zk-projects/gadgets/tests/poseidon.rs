@@ -1,5 +1,7 @@
 //! Poseidon against implementations that are not ours, and its circuit against native code.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 mod common;
 
 use ark_bn254::Fr;

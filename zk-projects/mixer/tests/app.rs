@@ -1,5 +1,7 @@
 //! A mixer's directory.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use ark_bn254::Fr;
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;

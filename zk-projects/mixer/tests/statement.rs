@@ -1,5 +1,7 @@
 //! The statement, accepted and refused.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use gadgets::merkle::Tree;

@@ -1,5 +1,7 @@
 //! Clients and a registry, with real proofs.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;
 use password_verifier::registry::MAX_OPEN_S;

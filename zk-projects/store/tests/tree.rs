@@ -1,5 +1,7 @@
 //! Trees in an engine.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use ark_bn254::Fr;
 use gadgets::merkle::{Quaternary, Tree};
 use storage::kvs::{LogEngine, Options};

@@ -1,5 +1,6 @@
 //! Circuits in tests.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 #![allow(dead_code)] // each test file uses a part
 
 use ark_bn254::Fr;
