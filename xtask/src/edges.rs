@@ -131,8 +131,20 @@ const TABLE: &[Row] = &[
         reason: "one test suite for every statement; a dev-dependency only",
     },
     Row {
+        name: "smart-contracts",
+        may_use: &["gadgets", "proof"],
+        reason: "verifies proofs and hashes as circuits do; knows no application",
+    },
+    Row {
         name: "mixer",
-        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        may_use: &[
+            "storage",
+            "zk-store",
+            "gadgets",
+            "proof",
+            "statement-suite",
+            "smart-contracts",
+        ],
         reason: "an application imports what it does not teach, and never another application",
     },
     Row {
@@ -149,6 +161,21 @@ const TABLE: &[Row] = &[
         name: "password-verifier",
         may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
         reason: "an application imports what it does not teach, and never another application",
+    },
+    Row {
+        name: "zk-prove",
+        may_use: &[
+            "storage",
+            "zk-store",
+            "gadgets",
+            "proof",
+            "smart-contracts",
+            "mixer",
+            "token-transfer",
+            "merkle-proof",
+            "password-verifier",
+        ],
+        reason: "the command line over all applications",
     },
     Row {
         name: "xtask",

@@ -64,12 +64,16 @@ fn differences(
         match checked_in.get(name) {
             None => findings.push(format!("smart-contracts/out/{name} is missing")),
             Some(found) if found != bytes => {
-                findings.push(format!("smart-contracts/out/{name} is not what its sources compile to"));
+                findings.push(format!(
+                    "smart-contracts/out/{name} is not what its sources compile to"
+                ));
             }
             Some(_) => {}
         }
     }
-    let extra = checked_in.keys().filter(|name| !compiled.contains_key(*name));
+    let extra = checked_in
+        .keys()
+        .filter(|name| !compiled.contains_key(*name));
     findings.extend(extra.map(|name| format!("smart-contracts/out/{name} comes from no source")));
     findings
 }
@@ -82,7 +86,9 @@ mod tests {
     fn what_is_missing_changed_or_left_over_is_named() {
         let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, Vec<u8>> {
             let pairs = pairs.iter();
-            pairs.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
+            pairs
+                .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+                .collect()
         };
         let compiled = of(&[("A", "1"), ("B", "2"), ("C", "3")]);
         assert!(differences(&compiled, &compiled).is_empty());

@@ -1,22 +1,12 @@
-//! Reading and writing files whole.
+//! Reading and writing files whole. Files with secrets go through [`proof::private_file`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
 use crate::failure::Failure;
-
-/// Who may read a file that is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readers {
-    /// Whoever the umask lets.
-    Anybody,
-    /// Its owner only.
-    Owner,
-}
 
 /// All of a file; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -52,8 +42,8 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file such that its name stands for all of it or for what was there before.
-pub(crate) fn write(path: &Path, readers: Readers, bytes: &[u8]) -> Result<(), Failure> {
-    write_with(path, readers, |file| {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_with(path, |file| {
         file.write_all(bytes).map_err(Failure::io("write", path))
     })
 }
@@ -61,11 +51,10 @@ pub(crate) fn write(path: &Path, readers: Readers, bytes: &[u8]) -> Result<(), F
 /// Like [`write`], through a closure that writes to the file.
 pub(crate) fn write_with<E: From<Failure>>(
     path: &Path,
-    readers: Readers,
     fill: impl FnOnce(&mut io::BufWriter<&File>) -> Result<(), E>,
 ) -> Result<(), E> {
     let beside = unfinished(path);
-    let filled = fill_file(&beside, readers, fill);
+    let filled = fill_file(&beside, fill);
     let named = filled.and_then(|()| {
         fs::rename(&beside, path).map_err(|error| Failure::io("rename to", path)(error).into())
     });
@@ -78,21 +67,16 @@ pub(crate) fn write_with<E: From<Failure>>(
 
 fn fill_file<E: From<Failure>>(
     path: &Path,
-    readers: Readers,
     fill: impl FnOnce(&mut io::BufWriter<&File>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mode = match readers {
-        Readers::Anybody => 0o666,
-        Readers::Owner => 0o600,
-    };
-    // One left by a process that was killed has any mode: it must not be used again.
+    // One may be left by a process that was killed.
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
         return Err(Failure::io("remove", path)(error).into());
     }
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(mode);
+    options.write(true).create_new(true);
     let file = options.open(path).map_err(Failure::io("create", path))?;
     let mut writer = io::BufWriter::with_capacity(1 << 18, &file);
     fill(&mut writer)?;

@@ -23,7 +23,7 @@ use proof::key::{KeyFolder, Origin, Remembered};
 use proof::prove::Prover;
 use proof::r1cs::R1cs;
 use proof::setup;
-use proof::solidity::{Setup, proof_words};
+use proof::solidity::proof_words;
 use proof::statement::{Statement, constraints, witness};
 use proof::verify::Proof;
 use smart_contracts::chain::{Block, Chain};
@@ -32,7 +32,7 @@ use storage::kvs::{LogEngine, Options};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::paths::{self, Readers};
+use crate::paths;
 
 /// The account that deploys contracts and sends transactions where a verb names no other. Nobody has its key: the chain asks for none.
 pub(crate) const OPERATOR: Address = address!("0x00000000000000000000000000000000000a11ce");
@@ -100,7 +100,7 @@ impl World {
         self.chain.save(&self.directory)?;
         let text =
             serde_json::to_vec_pretty(&self.contracts).expect("names and addresses are texts");
-        paths::write(&self.directory.join(CONTRACTS), Readers::Anybody, &text)
+        paths::write(&self.directory.join(CONTRACTS), &text)
     }
 
     /// Where a wallet or a tree keeps its data.
@@ -137,7 +137,7 @@ impl World {
         let name = format!("{}-verifier", S::NAME);
         let key = &ready.prover.key().verifying;
         self.contract(&name, || {
-            Ok((verifier::creation_code(key, Setup::LocalDemo)?, Vec::new()))
+            Ok((verifier::creation_code(key, Origin::Demo)?, Vec::new()))
         })
     }
 

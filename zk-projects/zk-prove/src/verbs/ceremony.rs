@@ -16,7 +16,7 @@ use super::Outcome;
 use crate::args::ceremony::{Beacon, Ptau, Zkey};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::paths::{self, Readers};
+use crate::paths;
 use crate::progress::Bar;
 
 /// A file of a ceremony that was written or checked.
@@ -122,9 +122,7 @@ fn write_new(
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
     paths::refuse_existing(path)?;
-    paths::write_with(path, Readers::Anybody, |file| {
-        fill(file).map_err(Failure::io("write", path))
-    })
+    paths::write_with(path, |file| fill(file).map_err(Failure::io("write", path)))
 }
 
 fn beacon_value(beacon: &Beacon) -> Result<Vec<u8>, Failure> {
@@ -174,7 +172,7 @@ pub(super) fn ptau(verb: Ptau, output: Output) -> Result<Outcome, Failure> {
             paths::refuse_existing(&out)?;
             let bytes = paths::map(&from)?;
             let file = ptau::Ptau::parse(&bytes).map_err(Failure::format(&from))?;
-            paths::write_with(&out, Readers::Anybody, |writer| {
+            paths::write_with(&out, |writer| {
                 powers::prepare(&file, writer, &following(&bar)).map_err(Failure::from)
             })?;
             Report::new(&out, "prepared for circuits", file.contributions().len())

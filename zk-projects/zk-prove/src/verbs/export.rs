@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use proof::files::{json, r1cs, zkey};
-use proof::key::VerifyingKey;
-use proof::solidity::{self, Setup};
+use proof::key::{Origin, VerifyingKey};
+use proof::solidity;
 
 use super::{Outcome, read_proof, read_public};
 use crate::args::Export;
 use crate::failure::Failure;
 use crate::output::{self, Output};
-use crate::paths::{self, Readers};
+use crate::paths;
 use crate::statements;
 
 pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
@@ -22,14 +22,10 @@ pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
             demo,
         } => {
             let key = read_verifying(&key)?;
-            let setup = if demo {
-                Setup::LocalDemo
-            } else {
-                Setup::Ceremony
-            };
+            let origin = if demo { Origin::Demo } else { Origin::Ceremony };
             let names = input_names(app.as_deref(), key.public())?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            output::text(&solidity::export(&key, setup, &contract, &names)?)?;
+            output::text(&solidity::export(&key, origin, &contract, &names)?)?;
         }
         Export::Calldata { proof, public } => {
             let data = solidity::calldata(&read_proof(&proof)?, &read_public(&public)?);
@@ -38,7 +34,7 @@ pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
         Export::R1cs { app, out } => {
             let (circuit, _) = statements::find(&app)?.sampled()?;
             paths::refuse_existing(&out)?;
-            paths::write_with(&out, Readers::Anybody, |file| {
+            paths::write_with(&out, |file| {
                 r1cs::write(&circuit, &r1cs::Labels::identity(&circuit), file)
                     .map_err(Failure::io("write", &out))
             })?;

@@ -19,7 +19,7 @@ use crate::apps::milliseconds;
 use crate::args::{Action, Arguments};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::paths::{self, Readers};
+use crate::paths;
 
 /// How a verb ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +83,9 @@ fn write_proof(out: &Path, proof: &Proof, public: &[ark_bn254::Fr]) -> Result<Wr
         public: out.join("public.json"),
     };
     let text = json::write_proof(proof);
-    paths::write(&written.proof, Readers::Anybody, text.as_bytes())?;
+    paths::write(&written.proof, text.as_bytes())?;
     let text = json::write_public(public);
-    paths::write(&written.public, Readers::Anybody, text.as_bytes())?;
+    paths::write(&written.public, text.as_bytes())?;
     Ok(written)
 }
 
