@@ -14,7 +14,7 @@
 //!
 //! | input | chosen by | attack | prevented by |
 //! |---|---|---|---|
-//! | root | the prover, among roots the contract had | a tree of one's own | the contract knows its last roots |
+//! | root | the prover, among roots the contract had | a tree of one's own | the contract keeps every root that its tree had |
 //! | nullifier_hash | the note | withdrawing twice | the contract keeps the set; one note has one |
 //! | context | the contract, from the call | a copied proof sent with another recipient, relayer or fee; a proof of another chain or instance | the contract hashes `(chain id, its address, recipient, relayer, fee)` itself |
 //! | position, path | the tree | a path to a leaf that is not there | bits of the position are bits; all paths have the same length |

@@ -19,7 +19,7 @@
 //!
 //! | input | chosen by | attack | prevented by |
 //! |---|---|---|---|
-//! | root | the prover, among roots the contract had | notes of a tree of one's own | the contract knows its last roots |
+//! | root | the prover, among roots the contract had | notes of a tree of one's own | the contract keeps every root that its tree had |
 //! | pair | the prover | making notes without value | conservation; ranges, so that no sum wraps at r |
 //! | spend | the contract, from nullifiers and amounts | spending twice, other amounts than paid | the contract hashes them itself; one nullifier for each note and position; the two differ |
 //! | context | the contract, from the call | a copied proof with another recipient, relayer, fee, token or ciphertext | the contract hashes all of them, its address and the chain id |

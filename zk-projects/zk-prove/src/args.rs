@@ -43,13 +43,19 @@ pub(crate) enum Action {
         /// The statement, as `zk-prove list` names it
         app: String,
     },
-    /// Make a key on this machine alone: for demos and tests
+    /// Make a directory of keys: on this machine alone, for demos and tests, or of a ceremony's key
     ///
     /// Whoever makes a key alone could forge proofs with what they threw away. `zk-prove ptau` and `zk-prove zkey` make keys
-    /// to which many contribute.
+    /// to which many contribute (`zk-prove export r1cs` writes the circuit that they are for); --zkey verifies one and takes it.
     Setup {
         /// The statement, as `zk-prove list` names it
         app: String,
+        /// The key of a ceremony, which is verified first
+        #[arg(long, value_name = "FILE", requires = "ptau")]
+        zkey: Option<PathBuf>,
+        /// The prepared powers of tau that the ceremony began with
+        #[arg(long, value_name = "FILE", requires = "zkey")]
+        ptau: Option<PathBuf>,
         /// Directory for the key, `verification_key.json` and the manifest; must not hold a key yet
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
@@ -147,7 +153,7 @@ pub(crate) enum Export {
         /// The statement whose public inputs name the arguments; without it they are input0, input1, ...
         #[arg(long)]
         app: Option<String>,
-        /// Say in the contract that the key was made by one party
+        /// Say in the contract that the key was made by one party; keys of `setup` say so without it
         #[arg(long)]
         demo: bool,
     },
@@ -174,6 +180,15 @@ pub(crate) enum Export {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Groth16 {
+    /// Compute the witness of a Circom circuit, without Node
+    Witness {
+        /// The program that circom wrote beside the circuit
+        wasm: PathBuf,
+        /// The input, in JSON
+        input: PathBuf,
+        /// A new file for the witness, readable by you alone
+        wtns: PathBuf,
+    },
     /// Prove with a key and a witness
     Prove {
         /// The key

@@ -8,6 +8,7 @@ use merkle_proof::{GroupError, LeavesError};
 use mixer::{MixerError, TextError};
 use password_verifier::{ClientError, LoginError};
 use proof::audit::AuditError;
+use proof::circom::CircomError;
 use proof::decimal::NumberError;
 use proof::files::binary::FormatError;
 use proof::files::json::JsonError;
@@ -16,6 +17,7 @@ use proof::private_file::PrivateFileError;
 use proof::prove::ProveError;
 use proof::setup::SetupError;
 use proof::setup::powers::PrepareError;
+use proof::setup::verify::InvalidKey;
 use proof::solidity::ExportError;
 use proof::statement::InputError;
 use proof::verify::{VerifierError, VerifyError};
@@ -56,6 +58,10 @@ pub(crate) enum Failure {
     Synthesis(SynthesisError),
     #[error(transparent)]
     Setup(#[from] SetupError),
+    #[error("{}: {source}", path.display())]
+    Ceremony { path: PathBuf, source: InvalidKey },
+    #[error("{}: {source}", path.display())]
+    Circom { path: PathBuf, source: CircomError },
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error(transparent)]

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use ark_bn254::Fr;
 use ark_std::rand::rngs::OsRng;
 use proof::audit::Scope;
+use proof::files::ptau::Ptau;
+use proof::files::zkey;
 use proof::input;
 use proof::key::{KeyFolder, Manifest, Origin, Remembered};
 use proof::prove::Prover;
@@ -17,6 +19,7 @@ use proof::verify::{Proof, Verifier};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::paths;
 
 /// A statement that can be proved.
 pub(crate) trait App: Sync {
@@ -34,6 +37,8 @@ pub(crate) trait App: Sync {
     fn sampled(&self) -> Result<(R1cs, Zeroizing<Vec<Fr>>), Failure>;
     /// Makes a demo key in a directory.
     fn setup(&self, out: &Path) -> Result<Made, Failure>;
+    /// Verifies a ceremony's key against its powers of tau and takes it into a directory.
+    fn adopt(&self, zkey: &Path, ptau: &Path, out: &Path) -> Result<Made, Failure>;
     /// Proves an input document with the key in a directory.
     fn prove(&self, keys: &Path, remembered: &Remembered, input: &[u8]) -> Result<Proved, Failure>;
     /// The verifier under the key in a directory.
@@ -134,6 +139,26 @@ impl<S: Statement> App for Of<S> {
         let r1cs = Self::constraints()?;
         let key = setup::local(&r1cs, &mut OsRng)?;
         let manifest = KeyFolder::new(out).write::<S>(&key, &r1cs, Origin::Demo)?;
+        Ok(Made {
+            manifest,
+            constraints: r1cs.constraints(),
+            took: began.elapsed(),
+        })
+    }
+
+    fn adopt(&self, zkey: &Path, ptau: &Path, out: &Path) -> Result<Made, Failure> {
+        let began = Instant::now();
+        let r1cs = Self::constraints()?;
+        let key = zkey::read(&paths::map(zkey)?).map_err(Failure::format(zkey))?;
+        let bytes = paths::map(ptau)?;
+        let powers = Ptau::parse(&bytes).map_err(Failure::format(ptau))?;
+        setup::verify::verify(&key, &r1cs, &powers, &mut OsRng, &setup::Quiet).map_err(
+            |source| Failure::Ceremony {
+                path: zkey.to_owned(),
+                source,
+            },
+        )?;
+        let manifest = KeyFolder::new(out).write::<S>(&key, &r1cs, Origin::Ceremony)?;
         Ok(Made {
             manifest,
             constraints: r1cs.constraints(),

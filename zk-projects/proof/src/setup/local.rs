@@ -15,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::basis::{Basis, Known};
 use super::circuit::{domain_log2, hashed_powers, start};
 use super::{SetupError, contribute};
-use crate::key::ProvingKey;
+use crate::key::{ProvingKey, Source};
 use crate::r1cs::R1cs;
 
 /// The name of the only contribution.
@@ -38,6 +38,16 @@ pub fn local<R: RngCore + CryptoRng>(
     let mut key = start(r1cs, &basis)?;
     contribute::contribute(&mut key, Some(CONTRIBUTOR), random)?;
     Ok(key)
+}
+
+/// Whether a key's record says that it is of a local setup, and nobody else contributed.
+#[must_use]
+pub fn is_local(key: &ProvingKey) -> bool {
+    let is_ours = |source: &Source| matches!(source, Source::Person { name: Some(name) } if name == CONTRIBUTOR);
+    key.ceremony
+        .contributions
+        .iter()
+        .all(|contribution| is_ours(&contribution.source))
 }
 
 fn basis(domain: usize, tau: &Fr, alpha: &Fr, beta: &Fr) -> Basis<Known, Known> {

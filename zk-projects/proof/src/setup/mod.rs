@@ -40,7 +40,7 @@ pub mod verify;
 use crate::files::binary::FormatError;
 use crate::files::ptau;
 
-pub use local::{CONTRIBUTOR, local};
+pub use local::{CONTRIBUTOR, is_local, local};
 
 /// Why a setup cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 pub(crate) enum Ptau {
     /// Begin: powers of one, to which nobody has contributed yet
     New {
-        /// log2 of the largest number of constraints that it will serve, 1 to 28
-        #[arg(value_parser = clap::value_parser!(u32).range(1..=28))]
+        /// log2 of the largest number of constraints that it will serve, 1 to 27
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=27))]
         power: u32,
         /// The file
         out: PathBuf,
@@ -96,7 +96,7 @@ pub(crate) struct Beacon {
     /// The value in hexadecimal, such as the hash of a block that was announced in advance
     pub(crate) value: String,
     /// log2 of how often it is hashed
-    #[arg(value_parser = clap::value_parser!(u32).range(10..=63), default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(10..=40), default_value_t = 10)]
     pub(crate) iterations_log2: u32,
     /// What to call it in the file
     #[arg(long)]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use proof::files::{json, r1cs, zkey};
-use proof::key::{Origin, VerifyingKey};
-use proof::solidity;
+use proof::key::{Manifest, Origin, VerifyingKey};
+use proof::{setup, solidity};
 
 use super::{Outcome, read_proof, read_public};
 use crate::args::Export;
@@ -21,8 +21,7 @@ pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
             app,
             demo,
         } => {
-            let key = read_verifying(&key)?;
-            let origin = if demo { Origin::Demo } else { Origin::Ceremony };
+            let (key, origin) = read_with_origin(&key, demo)?;
             let names = input_names(app.as_deref(), key.public())?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             output::text(&solidity::export(&key, origin, &contract, &names)?)?;
@@ -50,6 +49,27 @@ pub(super) fn run(what: Export, output: Output) -> Result<Outcome, Failure> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// A key and where it is from: a demo if the user says so, if its only contribution is that of a local setup, or if the manifest
+/// beside it says so.
+fn read_with_origin(path: &Path, demo: bool) -> Result<(VerifyingKey, Origin), Failure> {
+    let bytes = paths::map(path)?;
+    let key = read_verifying(path)?;
+    let is_local = || match bytes.starts_with(b"zkey") {
+        true => zkey::read(&bytes).is_ok_and(|key| setup::is_local(&key)),
+        false => manifest_beside(path).is_some_and(|manifest| manifest.origin == Origin::Demo),
+    };
+    let origin = match demo || is_local() {
+        true => Origin::Demo,
+        false => Origin::Ceremony,
+    };
+    Ok((key, origin))
+}
+
+fn manifest_beside(path: &Path) -> Option<Manifest> {
+    let bytes = std::fs::read(path.with_file_name("manifest.json")).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// The names of a verifier's arguments.

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use ark_std::rand::rngs::OsRng;
+use proof::circom::{Calculator, Limits, read_inputs};
 use proof::files::{json, wtns, zkey};
 use proof::key::ProvingKey;
+use proof::private_file;
 use proof::prove::Prover;
 use proof::verify::Verifier;
 use serde::Serialize;
@@ -21,6 +23,7 @@ use crate::paths;
 
 pub(super) fn run(verb: Groth16, output: Output) -> Result<Outcome, Failure> {
     match verb {
+        Groth16::Witness { wasm, input, wtns } => witness(&wasm, &input, &wtns, output),
         Groth16::Prove { zkey, wtns, out } => prove(&zkey, &wtns, &out, output),
         Groth16::Verify {
             vkey,
@@ -48,6 +51,43 @@ impl fmt::Display for ProveReport {
             self.loading_ms, self.proving_ms
         )
     }
+}
+
+#[derive(Serialize)]
+struct WitnessReport<'a> {
+    witness: &'a Path,
+    wires: usize,
+    milliseconds: f64,
+}
+
+impl fmt::Display for WitnessReport<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (witness, wires) = (self.witness.display(), self.wires);
+        writeln!(out, "{witness}: {wires} wires, {} ms", self.milliseconds)
+    }
+}
+
+fn witness(wasm: &Path, input: &Path, wtns: &Path, output: Output) -> Result<Outcome, Failure> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Failure::Circom { path, source }
+    };
+    let program = paths::read(wasm)?;
+    let calculator = Calculator::new(&program, Limits::default()).map_err(failed(wasm))?;
+    let document = Zeroizing::new(paths::read(input)?);
+    let inputs = read_inputs(&document).map_err(Failure::json(input))?;
+    let began = Instant::now();
+    let wires = calculator.witness(&inputs).map_err(failed(wasm))?;
+    let took = began.elapsed();
+    let mut bytes = Zeroizing::new(Vec::new());
+    wtns::write(&wires, &mut *bytes).map_err(Failure::io("write", wtns))?;
+    private_file::write_new(wtns, &bytes)?;
+    output.print(&WitnessReport {
+        witness: wtns,
+        wires: wires.len(),
+        milliseconds: milliseconds(took),
+    })?;
+    Ok(Outcome::Done)
 }
 
 fn prove(zkey: &Path, wtns: &Path, out: &Path, output: Output) -> Result<Outcome, Failure> {

@@ -36,7 +36,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     match arguments.action {
         Action::List => statement::list(output),
         Action::Sample { app } => statement::sample(&app),
-        Action::Setup { app, out } => statement::setup(&app, &out, output),
+        Action::Setup {
+            app,
+            zkey,
+            ptau,
+            out,
+        } => statement::setup(&app, zkey.as_deref().zip(ptau.as_deref()), &out, output),
         Action::Prove {
             app,
             keys,

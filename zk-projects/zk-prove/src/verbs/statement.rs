@@ -87,9 +87,17 @@ impl fmt::Display for Setup<'_> {
     }
 }
 
-pub(super) fn setup(app: &str, directory: &Path, output: Output) -> Result<Outcome, Failure> {
+pub(super) fn setup(
+    app: &str,
+    ceremony: Option<(&Path, &Path)>,
+    directory: &Path,
+    output: Output,
+) -> Result<Outcome, Failure> {
     let app = statements::find(app)?;
-    let made = app.setup(directory)?;
+    let made = match ceremony {
+        Some((zkey, ptau)) => app.adopt(zkey, ptau, directory)?,
+        None => app.setup(directory)?,
+    };
     output.print(&Setup {
         statement: app.name(),
         directory,
