@@ -35,6 +35,18 @@ fn every_changed_public_input_is_refused() {
 }
 
 #[test]
+fn the_inputs_determine_every_wire() {
+    suite::inputs_determine_every_wire::<Membership>(&["root"]);
+    suite::inputs_determine_every_wire::<PublicMembership>(&["root"]);
+}
+
+#[test]
+fn no_constraint_is_redundant() {
+    suite::no_constraint_is_redundant::<Membership>();
+    suite::no_constraint_is_redundant::<PublicMembership>();
+}
+
+#[test]
 fn every_changed_private_input_is_refused() {
     suite::changed_private_inputs_are_refused::<Membership>(0, &[]);
     suite::changed_private_inputs_are_refused::<PublicMembership>(0, &[]);

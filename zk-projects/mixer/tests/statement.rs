@@ -35,6 +35,11 @@ fn every_changed_public_input_is_refused() {
 }
 
 #[test]
+fn no_constraint_is_redundant() {
+    suite::no_constraint_is_redundant::<Withdraw>();
+}
+
+#[test]
 fn every_changed_private_input_is_refused() {
     suite::changed_private_inputs_are_refused::<Withdraw>(0, &[]);
 }

@@ -26,6 +26,16 @@ fn every_changed_public_input_is_refused() {
 }
 
 #[test]
+fn the_inputs_determine_every_wire() {
+    suite::inputs_determine_every_wire::<Login>(&["commitment"]);
+}
+
+#[test]
+fn no_constraint_is_redundant() {
+    suite::no_constraint_is_redundant::<Login>();
+}
+
+#[test]
 fn every_changed_private_input_is_refused() {
     suite::changed_private_inputs_are_refused::<Login>(0, &[]);
 }

@@ -44,6 +44,11 @@ fn every_changed_public_input_is_refused() {
 }
 
 #[test]
+fn the_inputs_determine_every_wire() {
+    suite::inputs_determine_every_wire::<Transfer>(&["pair", "spend"]);
+}
+
+#[test]
 fn every_changed_private_input_is_refused() {
     suite::changed_private_inputs_are_refused::<Transfer>(two_notes(), &[]);
 }
@@ -101,6 +106,10 @@ fn nothing_is_minted_at_the_boundary() {
         change(&mut private);
         is_accepted(root, &private)
     };
+    // One more than there was, all of them small.
+    assert!(!change(&|private| private.outputs[0].value += Fr::ONE));
+    assert!(!change(&|private| private.amount_out += Fr::ONE));
+    assert!(!change(&|private| private.amount_in += Fr::ONE));
     // More by a million on one side, a million less than nothing on the other.
     let million = Fr::from(1_000_000);
     assert!(!change(&|private| {
