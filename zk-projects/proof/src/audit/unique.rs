@@ -186,14 +186,13 @@ impl<'a> Spread<'a> {
         if terms.len() < 2 {
             return false;
         }
-        are_bounded && digits::are_unique(terms, self.facts)
-            || are_bounded && self.chains.iter().any(|chain| chain.decides(index, terms))
-            || are_bounded
-                && self
-                    .one_hot
-                    .iter()
-                    .any(|group| group.decides(terms, &self.unique))
-            || digits::are_exclusive(terms, self.system, &self.unique)
+        let by_digits = || {
+            let is_one_hot = |group: &OneHot| group.decides(terms, &self.unique);
+            digits::are_unique(terms, self.facts)
+                || self.chains.iter().any(|chain| chain.decides(index, terms))
+                || self.one_hot.iter().any(is_one_hot)
+        };
+        are_bounded && by_digits() || digits::are_exclusive(terms, self.system, &self.unique)
     }
 
     fn examine_cases(&mut self, factor: &Lc) {

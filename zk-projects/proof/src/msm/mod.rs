@@ -60,7 +60,6 @@ impl<'a, P: SWCurveConfig> Part<'a, P> {
 /// # Panics
 ///
 /// If a part has not as many numbers as points, or parts have windows of different width.
-#[must_use]
 pub fn sum<P: Curve>(parts: &[Part<'_, P>]) -> Projective<P> {
     sum_with(Backend::best(), parts)
 }
@@ -70,7 +69,6 @@ pub fn sum<P: Curve>(parts: &[Part<'_, P>]) -> Projective<P> {
 /// # Panics
 ///
 /// As [`sum`].
-#[must_use]
 pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective<P> {
     let Some(first) = parts.first() else {
         return Projective::ZERO;
@@ -110,7 +108,6 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
 /// # Panics
 ///
 /// If there are not as many numbers as points.
-#[must_use]
 pub fn msm<P: Curve>(points: &[Affine<P>], numbers: &[ark_bn254::Fr]) -> Projective<P> {
     let digits = Digits::new(numbers, best_window(points.len()));
     sum(&[Part::all(points, &digits)])

@@ -45,7 +45,7 @@ where
     L: Lanes<Number = P::BaseField>,
 {
     steps.clear();
-    // SAFETY of this block: the caller has the processor.
+    // SAFETY: the caller has the processor.
     unsafe {
         let mut product = L::load(&[one::<P::BaseField>(); LANES]);
         for pairs in points.chunks(2 * LANES) {
@@ -75,7 +75,7 @@ where
     P: SWCurveConfig,
     L: Lanes<Number = P::BaseField>,
 {
-    // SAFETY of this block: the caller has the processor.
+    // SAFETY: the caller has the processor.
     let (x, y) = unsafe {
         let (left, right) = abscissas(pairs);
         let (x1, x2) = (L::load(&left), L::load(&right));
