@@ -42,7 +42,7 @@ impl fmt::Display for Table {
             let gas: Vec<String> = row.gas.iter().map(ToString::to_string).collect();
             writeln!(
                 out,
-                "{:<18} {:>11} {:>9} {:>10} {:>9} {:>10}  {:<9} {}",
+                "{:<18} {:>11} {:>9.1} {:>10.1} {:>9.1} {:>10.1}  {:<9} {}",
                 row.application,
                 row.constraints,
                 row.setup_ms,

@@ -308,11 +308,12 @@ fn read_keys(path: &Path, create: bool) -> Result<Keys, Failure> {
 
 /// One wallet takes tokens in, pays another, which pays out; a proof with another ciphertext, and once more, is refused.
 pub(crate) fn demo(world: &mut World, directory: &Path) -> Result<Shown, Failure> {
-    let receiver = {
+    let (receiver, setup) = {
         let bob = Account::open(world, &directory.join("bob"), true)?;
-        bob.wallet.keys().address()
+        (bob.wallet.keys().address(), bob.ready.setup)
     };
     let mut alice = Account::open(world, &directory.join("alice"), true)?;
+    alice.ready.setup = setup;
     let minted = alice.mint(1000)?;
     let order = Order {
         pay: Some((receiver, 300)),

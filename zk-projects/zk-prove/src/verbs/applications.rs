@@ -64,8 +64,8 @@ fn password_from(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     }
 }
 
-pub(super) fn password(verb: Password, output: Output) -> Result<Outcome, Failure> {
-    let (Password::Register { user, .. } | Password::Login { user, .. }) = &verb;
+pub(super) fn password(verb: &Password, output: Output) -> Result<Outcome, Failure> {
+    let (Password::Register { user, .. } | Password::Login { user, .. }) = verb;
     let password = password_from(user.password_file.as_deref())?;
     let mut world = open(&user.place)?;
     let mut credentials = Credentials {
@@ -73,7 +73,7 @@ pub(super) fn password(verb: Password, output: Output) -> Result<Outcome, Failur
         password: password.as_bytes(),
         key: None,
     };
-    match &verb {
+    match verb {
         Password::Register { key, .. } => {
             let mut service = Service::open(&mut world)?;
             credentials.key = key.as_deref().map(password::new_key_file).transpose()?;

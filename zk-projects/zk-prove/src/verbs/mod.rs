@@ -55,14 +55,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<Outcome, Failure> {
             public,
         } => statement::verify(&app, &keys, &proof, &public, output),
         Action::Export(what) => export::run(what, output),
-        Action::Audit { app, r1cs, wtns } => audit::run(app, r1cs, wtns, output),
+        Action::Audit { app, r1cs, wtns } => {
+            audit::run(app.as_deref(), r1cs.as_deref(), wtns.as_deref(), output)
+        }
         Action::Inspect { file } => inspect::run(&file, output),
         Action::Ptau(verb) => ceremony::ptau(verb, output),
         Action::Zkey(verb) => ceremony::zkey(verb, output),
         Action::Groth16(verb) => files::run(verb, output),
         Action::Demo { app } => crate::demo::run(app.as_deref(), output),
         Action::Mixer(verb) => applications::mixer(verb, output),
-        Action::Password(verb) => applications::password(verb, output),
+        Action::Password(verb) => applications::password(&verb, output),
         Action::Merkle(verb) => applications::merkle(verb, output),
         Action::Token(verb) => applications::token(verb, output),
         Action::Completions { shell } => {
