@@ -1,5 +1,7 @@
 //! The program as users run it.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not covered by clippy.toml's exception
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
