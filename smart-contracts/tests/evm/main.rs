@@ -2,6 +2,8 @@
 //!
 //! `BLESS=1 cargo test -p smart-contracts --test evm` writes generated sources and goldens anew; review the difference.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 mod artifacts;
 mod chain;
 mod exported;

@@ -1,6 +1,6 @@
 //! The program as users run it.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are not covered by clippy.toml's exception
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
