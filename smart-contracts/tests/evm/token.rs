@@ -213,7 +213,7 @@ fn whatever_is_changed_in_a_transaction_it_is_refused() {
         ("relayer", |t| t.relayer = ALICE),
         ("fee", |t| t.fee += U256::ONE),
         ("first ciphertext", |t| {
-            t.ciphertexts[0] = Bytes::from_static(b"other")
+            t.ciphertexts[0] = Bytes::from_static(b"other");
         }),
         ("second ciphertext", |t| t.ciphertexts[1] = Bytes::new()),
     ];

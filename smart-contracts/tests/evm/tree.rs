@@ -17,7 +17,7 @@ pub(crate) fn root_of(leaves: &[Fr]) -> Fr {
     let mut level = leaves.to_vec();
     let mut empty = Fr::from(0);
     for _ in 0..DEPTH {
-        while level.is_empty() || level.len() % 4 != 0 {
+        while level.is_empty() || !level.len().is_multiple_of(4) {
             level.push(empty);
         }
         level = level.chunks(4).map(poseidon::hash).collect();

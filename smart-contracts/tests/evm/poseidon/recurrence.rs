@@ -94,7 +94,7 @@ impl Recurrence {
                 .map(|(x, constant)| (*x + constant).pow([5]))
                 .collect();
             state = if round + 1 == FULL_ROUNDS / 2 {
-                self.partial_rounds(times(&self.enter, &powers))
+                self.partial_rounds(&times(&self.enter, &powers))
             } else {
                 times(&self.matrix, &powers)
             };
@@ -102,7 +102,7 @@ impl Recurrence {
         state[0]
     }
 
-    fn partial_rounds(&self, state: Vec<Fr>) -> Vec<Fr> {
+    fn partial_rounds(&self, state: &[Fr]) -> Vec<Fr> {
         let (mut first, mut z) = (state[0], state[1..].to_vec());
         for constant in &self.constants {
             let x = (first + constant).pow([5]);

@@ -131,10 +131,10 @@ pragma solidity 0.8.37;
     /// The state times a matrix; the last number is written in place, when the others are known.
     fn mix(&mut self, depth: usize, matrix: &Matrix, state: &[String]) {
         let last = state.len() - 1;
-        for index in 0..last {
+        for (index, factors) in matrix.iter().enumerate().take(last) {
             self.line(
                 depth,
-                format!("let t{depth}{index} := {}", row(&matrix[index], state)),
+                format!("let t{depth}{index} := {}", row(factors, state)),
             );
         }
         self.line(
