@@ -152,7 +152,7 @@ fn a_key_contributed_to_in_turn_is_accepted_by_both() {
     }
     // What is refused here is refused there.
     change_key(folder, "4.zkey", "changed.zkey", |key| {
-        key.l_g1[0] = key.h_g1[0]
+        key.l_g1[0] = key.h_g1[0];
     });
     let changed = read_key(folder, "changed.zkey");
     assert!(verify::verify(&changed, &r1cs, &ptau, &mut seeded(3), &Quiet).is_err());

@@ -48,7 +48,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Like [`write`], through a closure that writes to the file.
+/// Like [`write()`], through a closure that writes to the file.
 pub(crate) fn write_with<E: From<Failure>>(
     path: &Path,
     fill: impl FnOnce(&mut io::BufWriter<&File>) -> Result<(), E>,

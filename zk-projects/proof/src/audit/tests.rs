@@ -79,7 +79,7 @@ impl Circuit {
         bit
     }
 
-    fn to_be_bit(&mut self, bit: u32) {
+    fn make_bit(&mut self, bit: u32) {
         self.assert(wire(bit), minus(&one(), &wire(bit)), Vec::new());
     }
 
@@ -382,7 +382,7 @@ fn selectors_of_which_one_is_set_are_unique_by_their_index() {
 fn choice(selector_is_bit: bool, in_one: bool) -> Report {
     let mut circuit = Circuit::new(&[], &[1, 30, 40]);
     if selector_is_bit {
-        circuit.to_be_bit(1);
+        circuit.make_bit(1);
     }
     let difference = minus(&wire(3), &wire(2));
     if in_one {
@@ -414,8 +414,8 @@ fn a_one_hot_selector_that_is_no_bit_is_found() {
     circuit.product(&wire(2), &wire(4));
     let report = circuit.audit();
     assert_eq!(classes(&report), [Class::SelectorNotBoolean; 2]);
-    circuit.to_be_bit(1);
-    circuit.to_be_bit(2);
+    circuit.make_bit(1);
+    circuit.make_bit(2);
     assert!(circuit.audit().is_clean());
 }
 
@@ -612,7 +612,7 @@ fn random_circuit(random: &mut ChaCha12Rng) -> R1cs {
     }
     for bit in 1..6 {
         if random.gen_bool(0.5) {
-            circuit.to_be_bit(bit);
+            circuit.make_bit(bit);
         }
     }
     circuit.r1cs()
@@ -750,7 +750,7 @@ fn a_decoder_is_unique_by_its_index() {
 /// A bit of everything: a path's level, a decomposition, a quotient, a comparison, and two assertions about inputs.
 fn sampler() -> Circuit {
     let mut circuit = Circuit::new(&[0, 77], &[1, 30, 40, 6, 7]);
-    circuit.to_be_bit(3);
+    circuit.make_bit(3);
     let left = circuit.hint(Fr::from(40_u8));
     circuit.assert(
         wire(3),
@@ -840,7 +840,7 @@ fn a_constraint_that_others_imply_is_redundant() {
 fn bits_that_are_no_more_than_another_are_bits() {
     // x (1 - all - x) = 0: if `all` is 1, x is 0; otherwise it is a bit.
     let mut circuit = Circuit::new(&[2], &[0]);
-    circuit.to_be_bit(2);
+    circuit.make_bit(2);
     let bits: Vec<u32> = [0_u8, 1]
         .iter()
         .map(|bit| circuit.hint(Fr::from(*bit)))
