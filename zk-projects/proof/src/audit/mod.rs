@@ -1,14 +1,14 @@
 //! Audit of a constraint system: with all inputs fixed, public and private, is every other wire unique?
 //!
 //! If not, the prover has a freedom that the circuit's author did not mean to give: an assigned but unconstrained signal, a division
-//! whose hint is not checked, a bit decomposition with two answers (bug classes Z8 and Z9). Beside that, [`lints`] look for
+//! whose hint is not checked, a bit decomposition with two answers (bug classes Z8 and Z9). Beside that, `lints` look for
 //! what uniqueness cannot see: selectors that are not bits (Z7), public inputs that nothing uses (Z11), ranges that nothing enforces.
 //!
 //! After [Picus] (Pailoor et al., *Automated Detection of Under-Constrained Circuits*, PLDI 2023, section 4) and [Ecne] (Wang, 2022),
-//! without their SMT solver: propagation by rules ([`unique`]), then the kernel of the Jacobian at a witness ([`kernel`]).
+//! without their SMT solver: propagation by rules (`unique`), then the kernel of the Jacobian at a witness (`kernel`).
 //!
 //! It guarantees that [`Verdict::Unique`] holds for every value of the inputs, up to hints that are multiplied by zero
-//! ([`cases`]). It does not guarantee that an undecided wire is broken, nor that the constraints say what was meant: a missing
+//! (`cases`). It does not guarantee that an undecided wire is broken, nor that the constraints say what was meant: a missing
 //! `root = computed root` leaves every wire unique. `docs/zk-audit.md` lists what it cannot find.
 //!
 //! ```text

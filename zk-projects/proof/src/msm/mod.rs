@@ -9,9 +9,9 @@
 //! What it does not. It takes time that depends on the numbers: how many are zero, for one. Somebody who can time a prover
 //! to microseconds may learn that, as from every Groth16 prover that is in use.
 //!
-//! How it works. Almost all additions are of affine points that wait for one common inversion ([`batch`]): six multiplications for each,
+//! How it works. Almost all additions are of affine points that wait for one common inversion (`batch`): six multiplications for each,
 //! where the usual formulas need eleven and more. Buckets are summed by halving, all of them at once, and so are the sums that
-//! weigh them ([`buckets`]). Several lists of points go into the same buckets, so that they are weighed once ([`sum`]).
+//! weigh them (`buckets`). Several lists of points go into the same buckets, so that they are weighed once ([`sum`]).
 //!
 //! ```text
 //!   numbers  --digits-->  3 -1 0 2 ...      one row of digits for each window
