@@ -220,11 +220,13 @@ fn the_two_commands_and_the_tours_programs_are_those_of_the_workspace() {
     assert!(README.contains("export PATH=\"$PWD/target/release:$PATH\""));
 }
 
-/// The Rust code of all crates.
+/// The Rust code of all crates in a directory.
 fn code(dir: &Path, into: &mut String) {
+    const FOREIGN: [&str; 2] = ["target", "node_modules"];
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if path.is_dir() && name.is_some_and(|name| !FOREIGN.contains(&name)) {
             code(&path, into);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             into.push_str(&std::fs::read_to_string(path).unwrap());
@@ -235,8 +237,10 @@ fn code(dir: &Path, into: &mut String) {
 #[test]
 fn the_tests_that_the_page_on_security_names_exist() {
     let mut all = String::new();
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    code(crates, &mut all);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for crates in ["rust-projects", "zk-projects", "smart-contracts"] {
+        code(&workspace.join(crates), &mut all);
+    }
     // Code stands between every first and second backtick; a name may be cut short with dots.
     let named = SECURITY.split('`').skip(1).step_by(2);
     let mut count = 0;
