@@ -32,7 +32,7 @@ pub(crate) enum Ptau {
         /// The powers with the beacon
         out: PathBuf,
         #[command(flatten)]
-        beacon: Beacon,
+        beacon: BeaconValue,
     },
     /// Add what the second phase needs
     Prepare {
@@ -77,7 +77,7 @@ pub(crate) enum Zkey {
         /// The key with the beacon
         out: PathBuf,
         #[command(flatten)]
-        beacon: Beacon,
+        beacon: BeaconValue,
     },
     /// Check a key against its circuit and powers; exit code 1 if something is wrong
     Verify {
@@ -92,7 +92,7 @@ pub(crate) enum Zkey {
 
 /// A public random value.
 #[derive(Debug, Args)]
-pub(crate) struct Beacon {
+pub(crate) struct BeaconValue {
     /// The value in hexadecimal, such as the hash of a block that was announced in advance
     pub(crate) value: String,
     /// log2 of how often it is hashed

@@ -13,7 +13,7 @@ use proof::setup::{self, circuit, contribute, powers};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::args::ceremony::{Beacon, Ptau, Zkey};
+use crate::args::ceremony::{BeaconValue, Ptau, Zkey};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::paths;
@@ -125,7 +125,7 @@ fn write_new(
     paths::write_with(path, |file| fill(file).map_err(Failure::io("write", path)))
 }
 
-fn beacon_value(beacon: &Beacon) -> Result<Vec<u8>, Failure> {
+fn beacon_value(beacon: &BeaconValue) -> Result<Vec<u8>, Failure> {
     let text = beacon.value.trim_start_matches("0x");
     let digits: Option<Vec<u8>> = text
         .chars()
