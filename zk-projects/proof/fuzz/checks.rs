@@ -2,12 +2,14 @@
 //!
 //! A reader refuses or accepts, without a panic; what it accepted is written and read again as the same.
 
+#![allow(dead_code, reason = "each fuzz target uses its own part")]
+
 use proof::files::{json, ptau, r1cs, wtns, zkey};
 use proof::prove::Prover;
 use proof::verify::Verifier;
 
 /// Reads `data` as a constraint system.
-pub fn r1cs(data: &[u8]) {
+pub(crate) fn r1cs(data: &[u8]) {
     let Ok((system, labels)) = r1cs::read(data) else {
         return;
     };
@@ -19,7 +21,7 @@ pub fn r1cs(data: &[u8]) {
 }
 
 /// Reads `data` as a witness.
-pub fn wtns(data: &[u8]) {
+pub(crate) fn wtns(data: &[u8]) {
     let Ok(wires) = wtns::read(data) else { return };
     let mut out = Vec::new();
     wtns::write(&wires, &mut out).expect("memory takes it");
@@ -27,7 +29,7 @@ pub fn wtns(data: &[u8]) {
 }
 
 /// Reads `data` as a proving key; if it may be used, nothing that is done with it panics.
-pub fn zkey(data: &[u8]) {
+pub(crate) fn zkey(data: &[u8]) {
     let Ok(key) = zkey::read(data) else { return };
     assert_eq!(zkey::read_verifying_key(data).as_ref(), Ok(&key.verifying));
     let mut out = Vec::new();
@@ -38,7 +40,7 @@ pub fn zkey(data: &[u8]) {
 }
 
 /// Reads `data` as powers of tau.
-pub fn ptau(data: &[u8]) {
+pub(crate) fn ptau(data: &[u8]) {
     let Ok(file) = ptau::Ptau::parse(data) else {
         return;
     };
@@ -50,7 +52,7 @@ pub fn ptau(data: &[u8]) {
 }
 
 /// Reads `data` as each of snarkjs' documents.
-pub fn json(data: &[u8]) {
+pub(crate) fn json(data: &[u8]) {
     if let Ok(proof) = json::read_proof(data) {
         assert_eq!(
             json::read_proof(json::write_proof(&proof).as_bytes()),

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
-#[allow(unreachable_pub, reason = "public for the fuzz targets")]
 #[path = "../fuzz/checks.rs"]
 mod checks;
 mod common;

@@ -3,7 +3,6 @@
 #![no_main]
 
 #[path = "../checks.rs"]
-#[allow(dead_code, reason = "each target uses its own part")]
 mod checks;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::zkey(data));
