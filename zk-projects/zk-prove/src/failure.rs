@@ -34,6 +34,8 @@ pub(crate) enum Failure {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("{} is in use by another zk-prove: try again when it is done", .0.display())]
+    InUse(PathBuf),
     #[error("{} exists: choose another name, or move it away", .0.display())]
     Exists(PathBuf),
     #[error("{} is no file that this program knows: .r1cs, .wtns, .zkey, .ptau, or a proof, public inputs or a verification key in JSON", .0.display())]

@@ -15,6 +15,7 @@
 //! ```text
 //!   args: command line      verbs: one module for each group of verbs      statements: what can be proved, by name
 //!   output: text or JSON    paths: files                                   failure: what went wrong and what to do
+//!   ready: a statement with its key
 //!   world: a directory with a local EVM, contracts and keys                apps: the applications in it      demo: all of them
 //! ```
 
@@ -25,6 +26,7 @@ mod failure;
 mod output;
 mod paths;
 mod progress;
+mod ready;
 mod statements;
 mod verbs;
 mod world;

@@ -11,15 +11,15 @@ use proof::files::ptau::Ptau;
 use proof::files::zkey;
 use proof::input;
 use proof::key::{KeyFolder, Manifest, Origin, Remembered};
-use proof::prove::Prover;
 use proof::r1cs::R1cs;
 use proof::setup;
 use proof::statement::{PublicInput, Statement, constraints, witness};
-use proof::verify::{Proof, Verifier};
+use proof::verify::Verifier;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::paths;
+use crate::ready::{Ready, Timed, constraints_of, make_key};
 
 /// A statement that can be proved.
 pub(crate) trait App: Sync {
@@ -52,14 +52,11 @@ pub(crate) struct Made {
     pub(crate) took: Duration,
 }
 
-/// A proof that was made, and how long the parts took.
+/// A proof that was made.
 pub(crate) struct Proved {
-    pub(crate) proof: Proof,
-    pub(crate) public: Vec<Fr>,
+    pub(crate) timed: Timed,
     pub(crate) origin: Origin,
     pub(crate) loading: Duration,
-    pub(crate) witness: Duration,
-    pub(crate) proving: Duration,
 }
 
 /// All of them, in the order of the course.
@@ -97,12 +94,6 @@ impl<S: Statement> Of<S> {
             statement: PhantomData,
         }
     }
-
-    /// The constraints, which do not depend on the sample.
-    fn constraints() -> Result<R1cs, Failure> {
-        let (public, private) = S::sample(&mut OsRng);
-        constraints::<S>(&public, &private).map_err(Failure::Synthesis)
-    }
 }
 
 impl<S: Statement> App for Of<S> {
@@ -136,9 +127,8 @@ impl<S: Statement> App for Of<S> {
 
     fn setup(&self, out: &Path) -> Result<Made, Failure> {
         let began = Instant::now();
-        let r1cs = Self::constraints()?;
-        let key = setup::local(&r1cs, &mut OsRng)?;
-        let manifest = KeyFolder::new(out).write::<S>(&key, &r1cs, Origin::Demo)?;
+        let r1cs = constraints_of::<S>()?;
+        let manifest = make_key::<S>(&KeyFolder::new(out), &r1cs)?;
         Ok(Made {
             manifest,
             constraints: r1cs.constraints(),
@@ -148,7 +138,7 @@ impl<S: Statement> App for Of<S> {
 
     fn adopt(&self, zkey: &Path, ptau: &Path, out: &Path) -> Result<Made, Failure> {
         let began = Instant::now();
-        let r1cs = Self::constraints()?;
+        let r1cs = constraints_of::<S>()?;
         let key = zkey::read(&paths::map(zkey)?).map_err(Failure::format(zkey))?;
         let bytes = paths::map(ptau)?;
         let powers = Ptau::parse(&bytes).map_err(Failure::format(ptau))?;
@@ -169,26 +159,18 @@ impl<S: Statement> App for Of<S> {
     fn prove(&self, keys: &Path, remembered: &Remembered, input: &[u8]) -> Result<Proved, Failure> {
         let input = input::read::<S>(input)?;
         let began = Instant::now();
-        let r1cs = Self::constraints()?;
-        let (key, manifest) = KeyFolder::new(keys).load_proving::<S>(&r1cs, remembered)?;
-        let prover = Prover::with_subgroup_checked(key)?;
-        let loaded = Instant::now();
-        let wires = witness::<S>(&input.public, &input.private).map_err(Failure::Synthesis)?;
-        let wires = Zeroizing::new(wires);
-        let calculated = Instant::now();
-        let proof = prover.prove_constraints(&r1cs, &wires, &mut OsRng)?;
+        let folder = KeyFolder::new(keys);
+        let ready = Ready::<S>::load(&folder, constraints_of::<S>()?, remembered)?;
+        let loading = began.elapsed();
         Ok(Proved {
-            proof,
-            public: S::public_inputs(&input.public),
-            origin: manifest.origin,
-            loading: loaded - began,
-            witness: calculated - loaded,
-            proving: calculated.elapsed(),
+            timed: ready.prove(&input.public, &input.private)?,
+            origin: ready.origin,
+            loading,
         })
     }
 
     fn verifier(&self, keys: &Path) -> Result<(Verifier, Manifest), Failure> {
-        let (key, manifest) = KeyFolder::new(keys).load_verifying::<S>(&Self::constraints()?)?;
+        let (key, manifest) = KeyFolder::new(keys).load_verifying::<S>(&constraints_of::<S>()?)?;
         Ok((Verifier::of_statement::<S>(key)?, manifest))
     }
 }

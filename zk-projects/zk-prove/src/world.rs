@@ -1,38 +1,37 @@
 //! A directory with a local EVM, the contracts deployed in it, and the keys of their verifiers.
 //!
 //! ```text
+//! DIR/LOCK              held by the verb that is at work
 //! DIR/chain.json        the chain
 //! DIR/contracts.json    name -> address
 //! DIR/keys/mixer/...    demo keys, made when they are first needed
 //! DIR/mixer/...         what an application keeps, in the storage engine
 //! ```
 //!
-//! Verbs read it, do one thing, and write it back; a verb that fails leaves the chain as it was.
+//! A transaction is written before an application takes up its events, so that a tree or wallet never knows of one that the chain has
+//! forgotten. The other way round is made good when the application opens: it takes up what it has not seen.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, U256, address};
+use alloy_sol_types::SolCall;
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
-use ark_std::rand::rngs::OsRng;
-use proof::key::{KeyFolder, Origin, Remembered};
-use proof::prove::Prover;
-use proof::r1cs::R1cs;
-use proof::setup;
+use proof::key::{KeyFolder, Remembered};
 use proof::solidity::proof_words;
-use proof::statement::{Statement, constraints, witness};
+use proof::statement::Statement;
 use proof::verify::Proof;
-use smart_contracts::chain::{Block, Chain};
+use smart_contracts::chain::{Block, Chain, Receipt};
 use smart_contracts::verifier;
 use storage::kvs::{LogEngine, Options};
-use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::paths;
+use crate::ready::{Ready, constraints_of, make_key};
 
 /// The account that deploys contracts and sends transactions where a verb names no other. Nobody has its key: the chain asks for none.
 pub(crate) const OPERATOR: Address = address!("0x00000000000000000000000000000000000a11ce");
@@ -43,25 +42,11 @@ const CONTRACTS: &str = "contracts.json";
 /// See the [module](self).
 pub(crate) struct World {
     directory: PathBuf,
-    pub(crate) chain: Chain,
+    chain: Chain,
     contracts: BTreeMap<String, Address>,
     remembered: Remembered,
-}
-
-/// A statement, ready to be proved.
-pub(crate) struct Ready {
-    pub(crate) r1cs: R1cs,
-    pub(crate) prover: Prover,
-    /// How long making the key took, if it was not there.
-    pub(crate) setup: Option<Duration>,
-}
-
-/// A proof, and how long it took.
-pub(crate) struct Timed {
-    pub(crate) proof: Proof,
-    pub(crate) witness: Duration,
-    pub(crate) proving: Duration,
-    pub(crate) verifying: Duration,
+    /// Held until the end; a second verb would overwrite the chain of the first.
+    _lock: File,
 }
 
 impl World {
@@ -72,6 +57,7 @@ impl World {
             .mode(0o700)
             .create(directory)
             .map_err(Failure::io("create", directory))?;
+        let lock = lock(directory)?;
         let mut chain = match Chain::exists(directory) {
             true => Chain::load(directory)?,
             false => new_chain(),
@@ -92,11 +78,30 @@ impl World {
             chain,
             contracts,
             remembered,
+            _lock: lock,
         })
     }
 
+    /// The chain, to look at.
+    pub(crate) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Sends a transaction, and writes the chain.
+    pub(crate) fn call<C: SolCall>(
+        &mut self,
+        from: Address,
+        to: Address,
+        value: U256,
+        call: &C,
+    ) -> Result<Receipt<C::Return>, Failure> {
+        let receipt = self.chain.call(from, to, value, call)?;
+        self.save()?;
+        Ok(receipt)
+    }
+
     /// Writes the chain and the addresses.
-    pub(crate) fn save(&self) -> Result<(), Failure> {
+    fn save(&self) -> Result<(), Failure> {
         self.chain.save(&self.directory)?;
         let text =
             serde_json::to_vec_pretty(&self.contracts).expect("names and addresses are texts");
@@ -111,33 +116,26 @@ impl World {
         )?)
     }
 
-    /// The statement `S` with its key, which is made if it is not there.
-    pub(crate) fn ready<S: Statement>(&self) -> Result<Ready, Failure> {
+    /// The statement `S` with its key, which is made if it is not there; then also how long that took.
+    pub(crate) fn ready<S: Statement>(&self) -> Result<(Ready<S>, Option<Duration>), Failure> {
         let folder = KeyFolder::new(self.directory.join("keys").join(S::NAME));
-        let (public, private) = S::sample(&mut OsRng);
-        let r1cs = constraints::<S>(&public, &private).map_err(Failure::Synthesis)?;
+        let r1cs = constraints_of::<S>()?;
         let setup = if folder.manifest_path().exists() {
             None
         } else {
             let began = Instant::now();
-            let key = setup::local(&r1cs, &mut OsRng)?;
-            folder.write::<S>(&key, &r1cs, Origin::Demo)?;
+            make_key::<S>(&folder, &r1cs)?;
             Some(began.elapsed())
         };
-        let (key, _) = folder.load_proving::<S>(&r1cs, &self.remembered)?;
-        Ok(Ready {
-            r1cs,
-            prover: Prover::with_subgroup_checked(key)?,
-            setup,
-        })
+        Ok((Ready::load(&folder, r1cs, &self.remembered)?, setup))
     }
 
     /// The verifier contract of a key, deployed if it is not there.
-    pub(crate) fn verifier<S: Statement>(&mut self, ready: &Ready) -> Result<Address, Failure> {
+    pub(crate) fn verifier<S: Statement>(&mut self, ready: &Ready<S>) -> Result<Address, Failure> {
         let name = format!("{}-verifier", S::NAME);
         let key = &ready.prover.key().verifying;
         self.contract(&name, || {
-            Ok((verifier::creation_code(key, Origin::Demo)?, Vec::new()))
+            Ok((verifier::creation_code(key, ready.origin)?, Vec::new()))
         })
     }
 
@@ -153,34 +151,18 @@ impl World {
         let (creation, arguments) = code()?;
         let receipt = self.chain.deploy(OPERATOR, &creation, &arguments)?;
         self.contracts.insert(name.to_owned(), receipt.created);
+        self.save()?;
         Ok(receipt.created)
     }
 }
 
-impl Ready {
-    /// Proves an input and takes the times.
-    pub(crate) fn prove<S: Statement>(
-        &self,
-        public: &S::Public,
-        private: &S::Private,
-    ) -> Result<Timed, Failure> {
-        S::check(public, private)?;
-        let began = Instant::now();
-        let wires = Zeroizing::new(witness::<S>(public, private).map_err(Failure::Synthesis)?);
-        let calculated = Instant::now();
-        let proof = self
-            .prover
-            .prove_constraints(&self.r1cs, &wires, &mut OsRng)?;
-        let proved = Instant::now();
-        self.prover
-            .verifier()
-            .verify(self.prover.public(&wires), &proof)?;
-        Ok(Timed {
-            proof,
-            witness: calculated - began,
-            proving: proved - calculated,
-            verifying: proved.elapsed(),
-        })
+fn lock(directory: &Path) -> Result<File, Failure> {
+    let path = directory.join("LOCK");
+    let file = File::create(&path).map_err(Failure::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(Failure::io("lock", &path)(error)),
     }
 }
 

@@ -223,6 +223,35 @@ fn a_deposit_is_withdrawn_once_and_its_note_is_its_owners_alone() {
 }
 
 #[test]
+fn what_a_chain_that_could_not_be_saved_has_seen_is_forgotten_by_the_tree_too() {
+    let place = TempDir::new().unwrap();
+    let at = place.path();
+    done(at, &["mixer", "deposit", "--note", "first"]);
+    // The chain is written under this name and then renamed.
+    let obstacle = at.join("zk-world/chain.json.new");
+    fs::create_dir(&obstacle).unwrap();
+    ends_with(1, at, &["mixer", "deposit", "--note", "lost"]);
+    fs::remove_dir(&obstacle).unwrap();
+    done(at, &["mixer", "deposit", "--note", "third"]);
+    let to = "0x00000000000000000000000000000000000000b0";
+    let withdraw = |note| ["mixer", "withdraw", "--note", note, "--to", to];
+    done(at, &withdraw("third"));
+    done(at, &withdraw("first"));
+    ends_with(1, at, &withdraw("lost"));
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let place = TempDir::new().unwrap();
+    let at = place.path();
+    done(at, &["mixer", "deposit", "--note", "first"]);
+    let lock = fs::File::open(at.join("zk-world/LOCK")).unwrap();
+    lock.lock().unwrap();
+    let said = ends_with(1, at, &["token", "mint", "--wallet", "alice", "1"]);
+    assert!(said.contains("in use"), "{said}");
+}
+
+#[test]
 fn a_user_logs_in_with_password_and_key_and_not_without() {
     let place = TempDir::new().unwrap();
     let at = place.path();

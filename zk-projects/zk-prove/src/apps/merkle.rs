@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolValue;
@@ -18,12 +19,15 @@ use storage::kvs::LogEngine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
-use crate::world::{OPERATOR, Ready, Timed, World, proof_argument, word};
+use crate::ready::{Ready, Timed};
+use crate::world::{OPERATOR, World, proof_argument, word};
 
 /// The list of a world: the tree, and the contract that knows its root.
 pub(crate) struct List<'w> {
     world: &'w mut World,
-    ready: Ready,
+    ready: Ready<Membership>,
+    /// How long making the key took, if it was not there.
+    setup: Option<Duration>,
     address: Address,
     group: Group<LogEngine>,
 }
@@ -92,20 +96,39 @@ impl fmt::Display for Said {
 impl<'w> List<'w> {
     /// The list of a world: key, contracts and tree are made if they are not there.
     pub(crate) fn open(world: &'w mut World) -> Result<Self, Failure> {
-        let ready = world.ready::<Membership>()?;
-        let verifier = world.verifier::<Membership>(&ready)?;
+        let (ready, setup) = world.ready()?;
+        let verifier = world.verifier(&ready)?;
         let group = Group::new(world.engine("merkle-proof")?);
         let root = word(group.root()?);
         let address = world.contract("membership", || {
             let arguments = (verifier, OPERATOR, root).abi_encode();
             Ok((MEMBERSHIP.creation_code(), arguments))
         })?;
-        Ok(Self {
+        let mut list = Self {
             world,
             ready,
+            setup,
             address,
             group,
-        })
+        };
+        // After a verb that ended between the tree and the contract.
+        let told = list
+            .world
+            .chain()
+            .view(OPERATOR, address, &contract::rootCall {})?;
+        if told != root {
+            list.tell(root)?;
+        }
+        Ok(list)
+    }
+
+    /// Tells the contract the root of the tree. Gas.
+    fn tell(&mut self, root: U256) -> Result<u64, Failure> {
+        let call = contract::setRootCall { root_: root };
+        Ok(self
+            .world
+            .call(OPERATOR, self.address, U256::ZERO, &call)?
+            .gas)
     }
 
     /// Adds leaves and tells the contract the new root.
@@ -114,16 +137,12 @@ impl<'w> List<'w> {
             true => self.group.add_values(leaves)?,
             false => self.group.add(leaves)?,
         };
-        let call = contract::setRootCall { root_: word(root) };
-        let receipt = self
-            .world
-            .chain
-            .call(OPERATOR, self.address, U256::ZERO, &call)?;
+        let gas = self.tell(word(root))?;
         Ok(Built {
             added: leaves.len(),
             leaves: self.group.leaves()?,
             root: root.to_string(),
-            gas: receipt.gas,
+            gas,
         })
     }
 
@@ -135,12 +154,12 @@ impl<'w> List<'w> {
         message: &str,
     ) -> Result<(Timed, Public), Failure> {
         let topic = keccak(topic.as_bytes());
-        let chain_id = self.world.chain.chain_id();
+        let chain_id = self.world.chain().chain_id();
         let scope = scope_of(chain_id, self.address.into_array(), topic);
         let (public, private) = self
             .group
             .say(member, scope, number_of(message.as_bytes()))?;
-        Ok((self.ready.prove::<Membership>(&public, &private)?, public))
+        Ok((self.ready.prove(&public, &private)?, public))
     }
 
     /// Sends it. Gas.
@@ -158,7 +177,6 @@ impl<'w> List<'w> {
         };
         Ok(self
             .world
-            .chain
             .call(OPERATOR, self.address, U256::ZERO, &call)?
             .gas)
     }
@@ -176,9 +194,9 @@ impl<'w> List<'w> {
 
     /// The second mode: that a public value is in the list, which hides nothing but its place.
     pub(crate) fn show(&mut self, value: Fr, message: &str) -> Result<Said, Failure> {
-        let ready = self.world.ready::<PublicMembership>()?;
+        let (ready, _) = self.world.ready::<PublicMembership>()?;
         let (public, private) = self.group.show(value, number_of(message.as_bytes()))?;
-        let timed = ready.prove::<PublicMembership>(&public, &private)?;
+        let timed = ready.prove(&public, &private)?;
         self.said(message, &timed, None)
     }
 
@@ -223,7 +241,7 @@ pub(crate) fn demo(world: &mut World, _: &Path) -> Result<Shown, Failure> {
     let mut list = List::open(world)?;
     let built = list.build(&leaves, false)?;
     let proved = list.prove(&members[7], "budget", "yes")?;
-    let mut shown = Shown::new::<Membership>(&list.ready, &proved.0);
+    let mut shown = Shown::new(&list.ready, list.setup, &proved.0)?;
     let other = list.send("budget", "no", &proved);
     let gas = list.send("budget", "yes", &proved)?;
     let again = list.say(&members[7], "budget", "yes, twice");

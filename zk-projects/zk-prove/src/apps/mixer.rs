@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
 use alloy_sol_types::SolValue;
@@ -16,7 +17,8 @@ use storage::kvs::LogEngine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
-use crate::world::{OPERATOR, Ready, Timed, World, number, proof_argument, word};
+use crate::ready::{Ready, Timed};
+use crate::world::{OPERATOR, World, number, proof_argument, word};
 
 /// What every deposit is: one ether, in wei.
 const DENOMINATION: u128 = 1_000_000_000_000_000_000;
@@ -24,7 +26,9 @@ const DENOMINATION: u128 = 1_000_000_000_000_000_000;
 /// A mixer in a world.
 pub(crate) struct Pool<'w> {
     world: &'w mut World,
-    pub(crate) ready: Ready,
+    ready: Ready<Withdraw>,
+    /// How long making the key took, if it was not there.
+    setup: Option<Duration>,
     address: Address,
     tree: Mixer<LogEngine>,
 }
@@ -94,8 +98,8 @@ pub(crate) struct Payment {
 impl<'w> Pool<'w> {
     /// The mixer of a world: key, contracts and tree are made if they are not there.
     pub(crate) fn open(world: &'w mut World) -> Result<Self, Failure> {
-        let ready = world.ready::<Withdraw>()?;
-        let verifier = world.verifier::<Withdraw>(&ready)?;
+        let (ready, setup) = world.ready()?;
+        let verifier = world.verifier(&ready)?;
         let address = world.contract("mixer", || {
             let arguments = (verifier, U256::from(DENOMINATION)).abi_encode();
             Ok((MIXER.creation_code(), arguments))
@@ -104,6 +108,7 @@ impl<'w> Pool<'w> {
             tree: Mixer::new(world.engine("mixer")?),
             world,
             ready,
+            setup,
             address,
         };
         pool.follow()?;
@@ -115,7 +120,7 @@ impl<'w> Pool<'w> {
         let known = self.tree.deposits()?;
         let events = self
             .world
-            .chain
+            .chain()
             .events_of::<contract::Deposited>(self.address);
         let new: Vec<_> = events
             .skip(usize::try_from(known).unwrap_or(usize::MAX))
@@ -124,7 +129,7 @@ impl<'w> Pool<'w> {
         self.tree.deposited(known, &new)?;
         for event in self
             .world
-            .chain
+            .chain()
             .events_of::<contract::Withdrawn>(self.address)
         {
             self.tree.withdrawn(number(event.nullifierHash))?;
@@ -134,17 +139,14 @@ impl<'w> Pool<'w> {
 
     /// Makes a note, writes it into a new file of mode 0600, and deposits. In this order: money is never there without its note.
     pub(crate) fn deposit(&mut self, note_file: &Path) -> Result<Deposited, Failure> {
-        let chain_id = self.world.chain.chain_id();
+        let chain_id = self.world.chain().chain_id();
         let note = Note::random(chain_id, self.address.into_array(), &mut OsRng);
         private_file::write_new(note_file, note.to_text().as_bytes())?;
         let call = contract::depositCall {
             commitment: word(note.commitment()),
         };
         let value = U256::from(DENOMINATION);
-        let receipt = self
-            .world
-            .chain
-            .call(OPERATOR, self.address, value, &call)?;
+        let receipt = self.world.call(OPERATOR, self.address, value, &call)?;
         self.follow()?;
         Ok(Deposited {
             note: note_file.to_owned(),
@@ -156,14 +158,14 @@ impl<'w> Pool<'w> {
     /// Proves a withdrawal of a note by a payment.
     pub(crate) fn prove(&self, note: &Note, payment: &Payment) -> Result<Timed, Failure> {
         let call = Call {
-            chain_id: self.world.chain.chain_id(),
+            chain_id: self.world.chain().chain_id(),
             contract: self.address.into_array(),
             recipient: payment.recipient.into_array(),
             relayer: payment.relayer.into_array(),
             fee: payment.fee,
         };
         let (public, private) = self.tree.withdrawal(note, &call)?;
-        self.ready.prove::<Withdraw>(&public, &private)
+        self.ready.prove(&public, &private)
     }
 
     /// Sends a withdrawal. Gas.
@@ -185,10 +187,7 @@ impl<'w> Pool<'w> {
             Address::ZERO => OPERATOR,
             relayer => relayer,
         };
-        let receipt = self
-            .world
-            .chain
-            .call(sender, self.address, U256::ZERO, &call)?;
+        let receipt = self.world.call(sender, self.address, U256::ZERO, &call)?;
         self.follow()?;
         Ok(receipt.gas)
     }
@@ -233,7 +232,7 @@ pub(crate) fn demo(world: &mut World, directory: &Path) -> Result<Shown, Failure
         fee: DENOMINATION / 100,
     };
     let timed = pool.prove(&note, &payment)?;
-    let mut shown = Shown::new::<Withdraw>(&pool.ready, &timed);
+    let mut shown = Shown::new(&pool.ready, pool.setup, &timed)?;
     let thief = Payment {
         recipient: Address::repeat_byte(0xee),
         ..payment

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolValue;
@@ -16,7 +17,8 @@ use storage::kvs::LogEngine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
-use crate::world::{OPERATOR, Ready, Timed, World, now, proof_argument, word};
+use crate::ready::{Ready, Timed};
+use crate::world::{OPERATOR, World, now, proof_argument, word};
 
 /// The service's name, which is part of every commitment.
 const SERVICE: &str = "zk-prove";
@@ -26,7 +28,9 @@ const EXPIRES_AFTER_S: u64 = 300;
 /// The registry of a world: the contract, and salts beside it.
 pub(crate) struct Service<'w> {
     world: &'w mut World,
-    ready: Ready,
+    ready: Ready<Login>,
+    /// How long making the key took, if it was not there.
+    setup: Option<Duration>,
     address: Address,
     records: Registry<LogEngine>,
 }
@@ -86,8 +90,8 @@ pub(crate) struct Credentials<'a> {
 impl<'w> Service<'w> {
     /// The registry of a world: key, contracts and records are made if they are not there.
     pub(crate) fn open(world: &'w mut World) -> Result<Self, Failure> {
-        let ready = world.ready::<Login>()?;
-        let verifier = world.verifier::<Login>(&ready)?;
+        let (ready, setup) = world.ready()?;
+        let verifier = world.verifier(&ready)?;
         let address = world.contract("registry", || {
             Ok((REGISTRY.creation_code(), (verifier,).abi_encode()))
         })?;
@@ -95,6 +99,7 @@ impl<'w> Service<'w> {
             records: Registry::new(world.engine("password-verifier")?, SERVICE),
             world,
             ready,
+            setup,
             address,
         })
     }
@@ -106,15 +111,13 @@ impl<'w> Service<'w> {
     ) -> Result<Registered, Failure> {
         let key = of.key.as_ref();
         let registration = Secrets::register(SERVICE, of.user, of.password, key, cost, &mut OsRng)?;
-        self.records.register(of.user, &registration)?;
         let call = contract::registerCall {
             user: B256::from(user_word(SERVICE, of.user)),
             commitment: word(registration.commitment),
         };
-        let receipt = self
-            .world
-            .chain
-            .call(OPERATOR, self.address, U256::ZERO, &call)?;
+        let receipt = self.world.call(OPERATOR, self.address, U256::ZERO, &call)?;
+        // Only now: a name whose registration failed can be tried again.
+        self.records.register(of.user, &registration)?;
         Ok(Registered {
             user: of.user.to_owned(),
             key_file: of.key.is_some(),
@@ -139,9 +142,13 @@ impl<'w> Service<'w> {
         let query = contract::usersCall {
             name: B256::from(user),
         };
-        let nonce = self.world.chain.view(OPERATOR, self.address, &query)?.nonce;
+        let nonce = self
+            .world
+            .chain()
+            .view(OPERATOR, self.address, &query)?
+            .nonce;
         let challenge = Challenge {
-            chain_id: self.world.chain.chain_id(),
+            chain_id: self.world.chain().chain_id(),
             contract: self.address.into_array(),
             user,
             nonce: nonce.saturating_to(),
@@ -150,10 +157,7 @@ impl<'w> Service<'w> {
             session: address_word(OPERATOR.into_array()),
         };
         let (public, private) = secrets.login(&challenge);
-        Ok((
-            self.ready.prove::<Login>(&public, &private)?,
-            challenge.expiry_s,
-        ))
+        Ok((self.ready.prove(&public, &private)?, challenge.expiry_s))
     }
 
     /// Sends a login from an account. Gas.
@@ -170,11 +174,7 @@ impl<'w> Service<'w> {
             action: B256::from(keccak(action.as_bytes())),
             expiry: U256::from(*expiry_s),
         };
-        Ok(self
-            .world
-            .chain
-            .call(from, self.address, U256::ZERO, &call)?
-            .gas)
+        Ok(self.world.call(from, self.address, U256::ZERO, &call)?.gas)
     }
 
     pub(crate) fn login(
@@ -217,7 +217,7 @@ pub(crate) fn demo(world: &mut World, directory: &Path) -> Result<Shown, Failure
     let registered = service.register(&credentials, Cost::DEFAULT)?;
     let action = "show my messages";
     let proved = service.prove(&credentials, action)?;
-    let mut shown = Shown::new::<Login>(&service.ready, &proved.0);
+    let mut shown = Shown::new(&service.ready, service.setup, &proved.0)?;
     let relayed = service.send(Address::repeat_byte(0xee), "alice", action, &proved);
     let other = service.send(OPERATOR, "alice", "delete my messages", &proved);
     let gas = service.send(OPERATOR, "alice", action, &proved)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_sol_types::SolValue;
@@ -17,14 +18,17 @@ use zk_store::{decode_text, encode_text};
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
-use crate::world::{OPERATOR, Ready, Timed, World, number, proof_argument, word};
+use crate::ready::{Ready, Timed};
+use crate::world::{OPERATOR, World, number, proof_argument, word};
 
 const SEED_PREFIX: &str = "keyproof-wallet-1-";
 
 /// One wallet at the shielding contract of a world.
 pub(crate) struct Account<'w> {
     world: &'w mut World,
-    ready: Ready,
+    ready: Ready<Transfer>,
+    /// How long making the key took, if it was not there.
+    setup: Option<Duration>,
     token: Address,
     address: Address,
     wallet: Wallet<LogEngine>,
@@ -104,8 +108,8 @@ impl<'w> Account<'w> {
         create: bool,
     ) -> Result<Self, Failure> {
         let keys = read_keys(seed_file, create)?;
-        let ready = world.ready::<Transfer>()?;
-        let verifier = world.verifier::<Transfer>(&ready)?;
+        let (ready, setup) = world.ready()?;
+        let verifier = world.verifier(&ready)?;
         let token = world.contract("token", || Ok((DEMO_TOKEN.creation_code(), Vec::new())))?;
         let address = world.contract("shielded-token", || {
             Ok((
@@ -120,6 +124,7 @@ impl<'w> Account<'w> {
         let mut account = Self {
             world,
             ready,
+            setup,
             token,
             address,
             wallet,
@@ -150,7 +155,7 @@ impl<'w> Account<'w> {
 
     /// All transfers, in the contract's order.
     fn events(&self) -> Vec<Event> {
-        let chain = &self.world.chain;
+        let chain = self.world.chain();
         let made = chain.events_of::<contract::Made>(self.address);
         let moved = chain.events_of::<contract::Moved>(self.address);
         let spent: Vec<_> = chain.events_of::<contract::Spent>(self.address).collect();
@@ -169,7 +174,7 @@ impl<'w> Account<'w> {
 
     fn order(&self) -> Order {
         Order {
-            chain_id: self.world.chain.chain_id(),
+            chain_id: self.world.chain().chain_id(),
             contract: self.address.into_array(),
             token: self.token.into_array(),
             pay: None,
@@ -183,9 +188,7 @@ impl<'w> Account<'w> {
 
     fn prove(&self, order: &Order) -> Result<(Timed, Prepared), Failure> {
         let prepared = self.wallet.prepare(order, &mut OsRng)?;
-        let timed = self
-            .ready
-            .prove::<Transfer>(&prepared.public, &prepared.private)?;
+        let timed = self.ready.prove(&prepared.public, &prepared.private)?;
         Ok((timed, prepared))
     }
 
@@ -210,10 +213,7 @@ impl<'w> Account<'w> {
                 ciphertexts,
             },
         };
-        let receipt = self
-            .world
-            .chain
-            .call(OPERATOR, self.address, U256::ZERO, &call)?;
+        let receipt = self.world.call(OPERATOR, self.address, U256::ZERO, &call)?;
         self.scan()?;
         Ok(receipt.gas)
     }
@@ -235,15 +235,12 @@ impl<'w> Account<'w> {
             to: OPERATOR,
             amount: U256::from(amount),
         };
-        self.world
-            .chain
-            .call(OPERATOR, self.token, U256::ZERO, &mint)?;
+        self.world.call(OPERATOR, self.token, U256::ZERO, &mint)?;
         let approve = DemoToken::approveCall {
             spender: self.address,
             amount: U256::from(amount),
         };
         self.world
-            .chain
             .call(OPERATOR, self.token, U256::ZERO, &approve)?;
         let order = Order {
             amount_in: amount,
@@ -310,17 +307,17 @@ fn read_keys(path: &Path, create: bool) -> Result<Keys, Failure> {
 pub(crate) fn demo(world: &mut World, directory: &Path) -> Result<Shown, Failure> {
     let (receiver, setup) = {
         let bob = Account::open(world, &directory.join("bob"), true)?;
-        (bob.wallet.keys().address(), bob.ready.setup)
+        (bob.wallet.keys().address(), bob.setup)
     };
     let mut alice = Account::open(world, &directory.join("alice"), true)?;
-    alice.ready.setup = setup;
+    alice.setup = setup;
     let minted = alice.mint(1000)?;
     let order = Order {
         pay: Some((receiver, 300)),
         ..alice.order()
     };
     let mut proved = alice.prove(&order)?;
-    let mut shown = Shown::new::<Transfer>(&alice.ready, &proved.0);
+    let mut shown = Shown::new(&alice.ready, alice.setup, &proved.0)?;
     let forged = keccak(b"not the note").to_vec();
     let honest = std::mem::replace(&mut proved.1.call.ciphertexts[0], forged);
     let tampered = alice.send(&proved);

@@ -1,4 +1,4 @@
-//! The applications' verbs: open a world, do one thing, write it back.
+//! The applications' verbs: open a world and do one thing.
 
 use std::path::Path;
 
@@ -26,7 +26,6 @@ pub(super) fn mixer(verb: Mixer, output: Output) -> Result<Outcome, Failure> {
         Mixer::Deposit { place, note } => {
             let mut world = open(&place)?;
             let deposited = Pool::open(&mut world)?.deposit(&note)?;
-            world.save()?;
             output.print(&deposited)?;
         }
         Mixer::Withdraw {
@@ -44,7 +43,6 @@ pub(super) fn mixer(verb: Mixer, output: Output) -> Result<Outcome, Failure> {
             };
             let mut world = open(&place)?;
             let withdrawn = Pool::open(&mut world)?.withdraw(&note, &payment)?;
-            world.save()?;
             output.print(&withdrawn)?;
         }
     }
@@ -78,13 +76,11 @@ pub(super) fn password(verb: &Password, output: Output) -> Result<Outcome, Failu
             let mut service = Service::open(&mut world)?;
             credentials.key = key.as_deref().map(password::new_key_file).transpose()?;
             let registered = service.register(&credentials, Cost::DEFAULT)?;
-            world.save()?;
             output.print(&registered)?;
         }
         Password::Login { key, action, .. } => {
             credentials.key = key.as_deref().map(password::read_key_file).transpose()?;
             let logged_in = Service::open(&mut world)?.login(&credentials, action)?;
-            world.save()?;
             output.print(&logged_in)?;
         }
     }
@@ -102,7 +98,6 @@ pub(super) fn merkle(verb: Merkle, output: Output) -> Result<Outcome, Failure> {
             let leaves = merkle::leaves_of(&leaves)?;
             let mut world = open(&place)?;
             let built = List::open(&mut world)?.build(&leaves, values)?;
-            world.save()?;
             output.print(&built)?;
         }
         Merkle::Prove {
@@ -130,7 +125,6 @@ pub(super) fn merkle(verb: Merkle, output: Output) -> Result<Outcome, Failure> {
                     )?
                 }
             };
-            world.save()?;
             output.print(&said)?;
         }
     }
@@ -152,14 +146,12 @@ pub(super) fn token(verb: Token, output: Output) -> Result<Outcome, Failure> {
         Token::Mint { wallet, amount } => {
             let mut world = of(&wallet)?;
             let moved = Account::open(&mut world, &wallet.wallet, true)?.mint(amount)?;
-            world.save()?;
             output.print(&moved)?;
         }
         Token::Send { wallet, to, amount } => {
             let to = receiver(&to)?;
             let mut world = of(&wallet)?;
             let moved = Account::open(&mut world, &wallet.wallet, false)?.transfer(&to, amount)?;
-            world.save()?;
             output.print(&moved)?;
         }
         Token::Scan { wallet } => {
@@ -167,13 +159,11 @@ pub(super) fn token(verb: Token, output: Output) -> Result<Outcome, Failure> {
             let mut account = Account::open(&mut world, &wallet.wallet, false)?;
             account.rescan()?;
             let balance = account.balance()?;
-            world.save()?;
             output.print(&balance)?;
         }
         Token::Balance { wallet } => {
             let mut world = of(&wallet)?;
             let balance = Account::open(&mut world, &wallet.wallet, true)?.balance()?;
-            world.save()?;
             output.print(&balance)?;
         }
     }

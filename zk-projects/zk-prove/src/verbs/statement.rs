@@ -161,14 +161,14 @@ pub(super) fn prove(
         private_file::read(input)?
     };
     let proved = app.prove(keys, &remembered(), &document)?;
-    let written = write_proof(out, &proved.proof, &proved.public)?;
+    let written = write_proof(out, &proved.timed.proof, &proved.timed.public)?;
     output.print(&ProveReport {
         statement: app.name(),
         written,
         key: proved.origin,
         loading_ms: milliseconds(proved.loading),
-        witness_ms: milliseconds(proved.witness),
-        proving_ms: milliseconds(proved.proving),
+        witness_ms: milliseconds(proved.timed.witness),
+        proving_ms: milliseconds(proved.timed.proving),
     })?;
     Ok(Outcome::Done)
 }
