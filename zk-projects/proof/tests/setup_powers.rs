@@ -4,10 +4,12 @@
 
 mod common;
 
-use ark_bn254::{Fq2, G1Affine, G2Affine};
+use ark_bn254::{Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::{FftField, Field};
 use common::{golden, seeded};
 use proof::curve::Point;
+use proof::files::binary::{Sections, Writer};
 use proof::files::ptau::{self, List, Powers, PowersContribution, Ptau, SecretProof};
 use proof::key::Source;
 use proof::setup::powers::{self, InvalidPowers, PowersProblem, Secret};
@@ -121,6 +123,59 @@ fn any_lagrange_point_that_was_changed_is_refused() {
         }
     }
     assert_eq!(at, file.len());
+}
+
+/// There are no powers of tau for the top coefficient of the largest domain: a change that only this coefficient sees lets whoever prepared
+/// the file turn proofs into proofs of other public inputs. It adds `w^i R` to point i.
+#[test]
+fn a_change_of_the_top_coefficient_of_the_largest_domain_is_refused() {
+    let file = golden("powers", "prepared.ptau");
+    let root = Fr::get_root_of_unity(8).unwrap();
+    let other = G1Affine::generator() * Fr::from(7);
+    let largest = file.len() - (15 * 64 + 7 * (128 + 64 + 64)) - 3 * 12 + 7 * 64;
+    let mut changed = file.clone();
+    for (index, place) in changed[largest..largest + 8 * 64]
+        .chunks_mut(64)
+        .enumerate()
+    {
+        let point = G1Affine::read_montgomery(place).unwrap();
+        let moved = (point + other * root.pow([index as u64])).into_affine();
+        place.copy_from_slice(&montgomery(moved));
+    }
+    let list = List::TauG1;
+    assert_eq!(verified(&changed), Err(InvalidPowers::Lagrange { list }));
+}
+
+/// Files cut from a larger ceremony, as they are handed out, do have the power that others lack.
+#[test]
+fn a_file_that_was_cut_from_a_larger_one_is_accepted() {
+    let mut large = powers::start(3).unwrap();
+    powers::contribute(&mut large, None, &mut seeded(3), &Quiet).unwrap();
+    let mut prepared = Vec::new();
+    let file = file_of(&large);
+    powers::prepare(&Ptau::parse(&file).unwrap(), &mut prepared, &Quiet).unwrap();
+    let sections = Sections::parse("ptau", 1, &prepared).unwrap();
+    let content = |number, bytes: Option<usize>| {
+        let mut cursor = sections.section(number).unwrap();
+        let bytes = bytes.unwrap_or(cursor.left());
+        cursor.take(bytes).unwrap().to_vec()
+    };
+    let mut cut = Writer::new(Vec::new(), "ptau", 1, 11).unwrap();
+    let mut header = content(1, None);
+    header[36] = 2;
+    cut.section(1, &header).unwrap();
+    for (number, points, bytes) in [(2, 7, 64), (3, 4, 128), (4, 4, 64), (5, 4, 64)] {
+        let section = content(number, Some(points * bytes));
+        cut.section(number, &section).unwrap();
+    }
+    for number in [6, 7] {
+        cut.section(number, &content(number, None)).unwrap();
+    }
+    for (number, points, bytes) in [(12, 15, 64), (13, 7, 128), (14, 7, 64), (15, 7, 64)] {
+        let section = content(number, Some(points * bytes));
+        cut.section(number, &section).unwrap();
+    }
+    assert_eq!(verified(&cut.into_inner()), Ok(()));
 }
 
 fn montgomery<P: Point>(point: P) -> Vec<u8> {

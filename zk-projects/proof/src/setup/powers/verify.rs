@@ -1,9 +1,9 @@
 //! Whether a file of powers of tau is what it says.
 
-use ark_bn254::{Fr, G1Affine, G2Affine};
+use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::short_weierstrass::{Affine, Projective};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
-use ark_ff::AdditiveGroup;
+use ark_ff::{AdditiveGroup, Field};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use ark_std::rand::{CryptoRng, RngCore};
 use rayon::prelude::*;
@@ -163,7 +163,13 @@ pub fn verify<R: RngCore + CryptoRng>(
     if ptau.is_prepared() {
         let step = "verifying Lagrange points";
         progress.report(step, 0, 4);
-        lagrange_is_of(ptau, List::TauG1, &powers.tau_g1, random)?;
+        let next = next_power(ptau, &powers.tau_g1, last)?;
+        lagrange_is_of(
+            ptau,
+            List::TauG1,
+            &[&powers.tau_g1[..], &[next]].concat(),
+            random,
+        )?;
         progress.report(step, 1, 4);
         lagrange_is_of(ptau, List::TauG2, &powers.tau_g2, random)?;
         progress.report(step, 2, 4);
@@ -345,6 +351,29 @@ fn shifted<C: Split, R: RngCore + CryptoRng>(
     (sum(&points[..points.len() - 1]), sum(&points[1..]))
 }
 
+/// The largest domain of tau in G1 is one larger than its powers. Its Lagrange points are made with identity in the place of the power that is
+/// missing or, in a file that was cut from a larger ceremony, with that power. This is the one that they were made with: their sum as
+/// the values of X^(size - 1). Anything else would be enough to turn proofs into proofs of other public inputs.
+fn next_power(
+    ptau: &Ptau<'_>,
+    powers: &[G1Affine],
+    last: &PowersContribution,
+) -> Result<G1Affine, InvalidPowers> {
+    let list = List::TauG1;
+    let points = ptau.lagrange::<G1Affine>(list, list.largest_domain(ptau.power()))?;
+    let domain = Radix2EvaluationDomain::<Fr>::new(points.len()).expect("domains are at most 2^28");
+    let values: Vec<Fr> =
+        std::iter::successors(Some(Fr::ONE), |value| Some(*value * domain.group_gen_inv))
+            .take(points.len())
+            .collect();
+    let next = G1Projective::msm_unchecked(&points, &values).into_affine();
+    let by_tau = (G2Affine::generator(), last.tau_g2);
+    match next.is_zero() || same_ratio((powers[powers.len() - 1], next), by_tau) {
+        true => Ok(next),
+        false => Err(InvalidPowers::Lagrange { list }),
+    }
+}
+
 /// A random polynomial of each domain's size, evaluated at tau twice: by its coefficients from the powers, and by its values from
 /// the Lagrange points. All domains are compared in one sum.
 fn lagrange_is_of<C: Split, R: RngCore + CryptoRng>(
@@ -361,8 +390,7 @@ where
     let mut points: Vec<Affine<C>> = Vec::with_capacity(of_lagrange.capacity());
     for domain_log2 in 0..=list.largest_domain(ptau.power()) {
         let size = 1 << domain_log2;
-        // The largest domain of tau in G1 is one larger than its powers.
-        let coefficients = weights(size.min(powers.len()), random);
+        let coefficients = weights(size, random);
         for (sum, coefficient) in of_powers.iter_mut().zip(&coefficients) {
             *sum += coefficient;
         }
@@ -381,121 +409,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use ark_bn254::Fq2;
-    use ark_std::rand::SeedableRng;
-    use rand_chacha::ChaCha20Rng;
-
-    use super::super::{contribute, start};
-    use super::*;
-    use crate::files::ptau;
-    use crate::setup::Quiet;
-
-    fn double<P: Point>(point: &mut P)
-    where
-        P::Group: CurveGroup<Affine = P>,
-    {
-        *point = (*point + *point).into_affine();
-    }
-
-    /// A point on the curve of G2 that is not in the subgroup.
-    fn outside_the_subgroup() -> G2Affine {
-        (1_u64..)
-            .filter_map(|x| G2Affine::get_point_from_x_unchecked(Fq2::from(x), false))
-            .find(|point| !point.in_subgroup())
-            .unwrap()
-    }
-
-    /// What is wrong with powers whose only contributor changed points and computed all hashes over the wrong ones, as they can.
-    fn refused_for(change: fn(&mut Powers)) -> InvalidPowers {
-        let random = &mut ChaCha20Rng::seed_from_u64(1);
-        let mut powers = start(2).unwrap();
-        contribute(&mut powers, None, random, &Quiet).unwrap();
-        let mut last = powers.contributions.pop().unwrap();
-        change(&mut powers);
-        let state = response_before_proofs(&first_challenge(2), &powers);
-        last.response_state = state.suspend();
-        last.next_challenge = next_challenge(&response_hash(&last).unwrap(), &powers);
-        powers.contributions.push(last);
-        let mut file = Vec::new();
-        ptau::write(&powers, &mut file).unwrap();
-        verify(&Ptau::parse(&file).unwrap(), random, &Quiet).unwrap_err()
-    }
-
-    #[test]
-    fn points_that_are_no_powers_are_refused_though_all_hashes_are_over_them() {
-        let not = |list| InvalidPowers::NotPowers { list };
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g1[2])),
-            not(List::TauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g1[6])),
-            not(List::TauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g2[2])),
-            not(List::TauG2)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g2[3])),
-            not(List::TauG2)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.alpha_tau_g1[1])),
-            not(List::AlphaTauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.alpha_tau_g1[3])),
-            not(List::AlphaTauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.beta_tau_g1[1])),
-            not(List::BetaTauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.beta_tau_g1[3])),
-            not(List::BetaTauG1)
-        );
-    }
-
-    #[test]
-    fn powers_that_begin_with_other_secrets_are_refused_though_all_hashes_are_over_them() {
-        let not = |list| InvalidPowers::Beginning { list };
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g1[0])),
-            not(List::TauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g1[1])),
-            not(List::TauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g2[0])),
-            not(List::TauG2)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.tau_g2[1])),
-            not(List::TauG2)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.alpha_tau_g1[0])),
-            not(List::AlphaTauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.beta_tau_g1[0])),
-            not(List::BetaTauG1)
-        );
-        assert_eq!(
-            refused_for(|it| double(&mut it.beta_g2)),
-            InvalidPowers::BetaG2
-        );
-    }
-
-    #[test]
-    fn a_point_outside_the_subgroup_is_refused_though_all_hashes_are_over_it() {
-        let list = List::TauG2;
-        let error = refused_for(|it| it.tau_g2[3] = outside_the_subgroup());
-        assert_eq!(error, InvalidPowers::Subgroup { list });
-    }
-}
+mod tests;
