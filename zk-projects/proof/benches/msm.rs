@@ -16,7 +16,7 @@ fn random<P: SWCurveConfig<ScalarField = Fr>>(count: usize) -> (Vec<Affine<P>>, 
 
 fn msm<P: Curve>(backend: Backend, points: &[Affine<P>], numbers: &[Fr]) -> Projective<P> {
     let digits = Digits::new(numbers, best_window(points.len()));
-    sum_with(backend, &[Part::all(points, &digits)])
+    sum_with(backend, &[Part::new(points, &digits)])
 }
 
 fn sums(criterion: &mut Criterion) {

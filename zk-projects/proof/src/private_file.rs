@@ -2,7 +2,7 @@
 //!
 //! They are written for their owner alone (mode 0600, from the first moment on) and never over something that is there. One that others
 //! may open is refused: the secret is out, and whoever could write it could choose the input. What was read is wiped from memory
-//! when it is dropped.
+//! when it is dropped. Witnesses are only written here: those of other programs are open to everybody, and are read as other files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// Longest file that is read, in bytes: a witness of 2^21 wires.
+/// Longest file that is read, in bytes: far above any input or note.
 const MAX_BYTES: u64 = 1 << 26;
 
 /// A file with secrets cannot be used.

@@ -23,7 +23,8 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    /// The largest single allocation of this thread since it was last asked.
+    /// The largest single allocation of this thread since it was last asked. Lists of points are made on other threads, as long as
+    /// `Cursor::take` found bytes for.
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 

@@ -250,6 +250,31 @@ fn a_contribution_of_which_anything_was_changed_is_refused() {
 }
 
 #[test]
+fn a_file_without_beta_or_with_more_of_it_is_refused_before_any_point_is_read() {
+    let file = file_of(&three_contributions());
+    let sections = Sections::parse("ptau", 1, &file).unwrap();
+    let with_beta = |beta: Option<&[u8]>| {
+        let count = if beta.is_some() { 7 } else { 6 };
+        let mut other = Writer::new(Vec::new(), "ptau", 1, count).unwrap();
+        for number in 1..=7 {
+            let mut cursor = sections.section(number).unwrap();
+            let content = cursor.take(cursor.left()).unwrap();
+            match (number, beta) {
+                (6, None) => {}
+                (6, Some(beta)) => other.section(6, beta).unwrap(),
+                _ => other.section(number, content).unwrap(),
+            }
+        }
+        other.into_inner()
+    };
+    let beta = montgomery(three_contributions().beta_g2);
+    assert!(Ptau::parse(&with_beta(Some(&beta))).is_ok());
+    for wrong in [None, Some(&[][..]), Some(&[&beta[..], &beta].concat())] {
+        assert!(Ptau::parse(&with_beta(wrong)).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn hashes_of_the_last_contribution_that_were_changed_are_refused() {
     let powers = three_contributions();
     let last = |change: fn(&mut PowersContribution)| {

@@ -13,7 +13,7 @@ Examples:
   zk-prove demo                                     # every application, from key to contract
   zk-prove list
   zk-prove setup mixer --out keys                   # a demo key, made on this machine alone
-  zk-prove sample mixer > input.json
+  (umask 077; zk-prove sample mixer > input.json)   # holds secrets: others must not read it
   zk-prove prove mixer --keys keys --input input.json --out proof
   zk-prove verify mixer --keys keys --proof proof/proof.json --public proof/public.json
   zk-prove groth16 prove circuit.zkey witness.wtns --out proof   # any Circom circuit

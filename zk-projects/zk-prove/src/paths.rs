@@ -1,4 +1,4 @@
-//! Reading and writing files whole. Files with secrets go through [`proof::private_file`].
+//! Reading and writing files whole. Files with secrets go through [`proof::private_file`], but for witnesses that are read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -128,6 +128,8 @@ fn misuse_ends_with_two_and_says_what_to_do() {
     let said = ends_with(2, place.path(), &["sample", "no-such-thing"]);
     assert!(said.contains("zk-prove list"), "{said}");
     ends_with(2, place.path(), &["prove", "mixer"]);
+    let said = ends_with(1, place.path(), VERIFY);
+    assert!(said.contains("there are no keys in keys"), "{said}");
     ends_with(2, place.path(), &["ptau", "new", "40", "powers.ptau"]);
 }
 

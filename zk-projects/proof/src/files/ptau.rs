@@ -198,6 +198,9 @@ impl<'a> Ptau<'a> {
                 section.expect_left(list.lagrange(power), list.point_bytes(), "points")?;
             }
         }
+        ptau.sections
+            .section(BETA_G2)?
+            .expect_left(1, G2Affine::BYTES, "points")?;
         ptau.contributions = read_contributions(ptau.sections.section(CONTRIBUTIONS)?)?;
         Ok(ptau)
     }
@@ -253,10 +256,7 @@ impl<'a> Ptau<'a> {
     ///
     /// It is not on its curve.
     pub fn beta_g2(&self) -> Result<G2Affine, FormatError> {
-        let mut section = self.sections.section(BETA_G2)?;
-        let point = read_point(&mut section)?;
-        section.end()?;
-        Ok(point)
+        read_point(&mut self.sections.section(BETA_G2)?)
     }
 
     /// Some of a list's powers.

@@ -88,6 +88,9 @@ pub enum FolderError {
         /// What it says.
         source: io::Error,
     },
+    /// No keys are there, or not all of them.
+    #[error("there are no keys in {}: make some first (`setup`), or name another directory", .0.display())]
+    NoKeys(PathBuf),
     /// Something is there already.
     #[error("{path} is there already and is not overwritten: proofs and contracts may depend on it", path = .0.display())]
     Exists(PathBuf),
@@ -277,7 +280,10 @@ impl KeyFolder {
 
     fn load_manifest<S: Statement>(&self, r1cs: &R1cs) -> Result<Manifest, FolderError> {
         let path = self.manifest_path();
-        let bytes = fs::read(&path).map_err(|source| failed(&path, source))?;
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => FolderError::NoKeys(self.folder.clone()),
+            _ => failed(&path, source),
+        })?;
         let manifest: Manifest =
             json::read_document("manifest", &bytes).map_err(|source| FolderError::Json {
                 path: path.clone(),

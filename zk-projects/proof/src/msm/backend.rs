@@ -3,9 +3,12 @@
 //! The wide code wants numbers times 2^260 (mod q) where arkworks holds them times 2^256. A *scaled* point has both its coordinates
 //! multiplied by 16, which is just that. Negation, comparison and infinity are the same for both, so sorting into buckets need not know.
 
+use std::borrow::Cow;
+
 use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_ff::Field;
+use rayon::prelude::*;
 
 use super::batch;
 #[cfg(target_arch = "x86_64")]
@@ -50,20 +53,23 @@ impl Backend {
     }
 
     /// Points in the form in which this backend adds them.
-    pub(super) fn enter<P: SWCurveConfig>(self, points: &[Affine<P>]) -> Vec<Affine<P>> {
+    pub(super) fn enter<P: SWCurveConfig>(self, points: &[Affine<P>]) -> Cow<'_, [Affine<P>]> {
         match self {
-            Self::Portable => points.to_vec(),
+            Self::Portable => Cow::Borrowed(points),
             #[cfg(target_arch = "x86_64")]
-            Self::Ifma(_) => points.iter().map(scaled).collect(),
+            Self::Ifma(_) => points.par_iter().map(scaled).collect::<Vec<_>>().into(),
         }
     }
 
-    /// The point that was in the form of [`Self::enter`].
-    pub(super) fn leave<P: SWCurveConfig>(self, point: &Affine<P>) -> Affine<P> {
+    /// The points that were in the form of [`Self::enter`].
+    pub(super) fn leave<P: SWCurveConfig>(self, points: Vec<Affine<P>>) -> Vec<Affine<P>> {
         match self {
-            Self::Portable => *point,
+            Self::Portable => points,
             #[cfg(target_arch = "x86_64")]
-            Self::Ifma(_) => unscaled(point),
+            Self::Ifma(_) => {
+                let sixteenth = sixteenth();
+                points.iter().map(|point| times(point, sixteenth)).collect()
+            }
         }
     }
 }
@@ -109,8 +115,11 @@ pub(super) fn scaled<P: SWCurveConfig>(point: &Affine<P>) -> Affine<P> {
 /// Both coordinates divided by 16.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn unscaled<P: SWCurveConfig>(point: &Affine<P>) -> Affine<P> {
-    let sixteenth = P::BaseField::from(16_u64)
-        .inverse()
-        .expect("16 is not zero in a field of odd characteristic");
-    times(point, sixteenth)
+    times(point, sixteenth())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn sixteenth<F: Field>() -> F {
+    let inverse = F::from(16_u64).inverse();
+    inverse.expect("16 is not zero in a field of odd characteristic")
 }

@@ -123,7 +123,7 @@ fn weigh<P: Curve>(backend: Backend, sums: &[Affine<P>]) -> Projective<P> {
         .flat_map(|column| (0..rows).map(move |row| sums[row * columns + column]))
         .collect();
     let by_column = sum_lines(backend, transposed, rows);
-    let weighed_rows = weigh_one_by_one(by_row.get(1..).unwrap_or_default());
+    let weighed_rows = weigh_one_by_one(&by_row[1..]);
     let shifted = (0..columns.trailing_zeros()).fold(weighed_rows, |point, _| point.double());
     shifted + weigh_one_by_one(&by_column)
 }
@@ -133,8 +133,7 @@ fn sum_lines<P: Curve>(backend: Backend, points: Vec<Affine<P>>, line: usize) ->
     let sizes = vec![size; points.len() / line];
     let mut groups = Groups { points, sizes };
     groups.sum_each(backend);
-    let sums = groups.into_sums();
-    sums.iter().map(|sum| backend.leave(sum)).collect()
+    backend.leave(groups.into_sums())
 }
 
 /// `1 points[0] + 2 points[1] + ...` by running sums.

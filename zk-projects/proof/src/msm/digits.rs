@@ -2,17 +2,18 @@
 
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
+use zeroize::Zeroizing;
 
 /// Bits of a number below r, and one for the carry that signs leave.
 const BITS: usize = Fr::MODULUS_BIT_SIZE as usize + 1;
 
-/// Numbers in base 2^window, each digit between -2^(window-1) and 2^(window-1).
+/// Numbers in base 2^window, wiped when dropped, each digit between -2^(window-1) and 2^(window-1).
 #[derive(Debug, Clone)]
 pub struct Digits {
     window: usize,
     len: usize,
     /// All digits of the lowest window, then of the next.
-    rows: Vec<i16>,
+    rows: Zeroizing<Vec<i16>>,
 }
 
 impl Digits {
@@ -25,7 +26,7 @@ impl Digits {
     pub fn new(numbers: &[Fr], window: usize) -> Self {
         assert!((2..=15).contains(&window), "a window of 2 to 15 bits");
         let windows = BITS.div_ceil(window);
-        let mut rows = vec![0; windows * numbers.len()];
+        let mut rows = Zeroizing::new(vec![0; windows * numbers.len()]);
         for (at, number) in numbers.iter().enumerate() {
             let limbs = number.into_bigint().0;
             let mut carry = 0;

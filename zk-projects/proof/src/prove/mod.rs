@@ -15,7 +15,8 @@
 //!
 //! Guarantees: a proof that is returned was verified. A witness that does not satisfy the circuit gives an error instead, with the
 //! first constraint that is not satisfied where the constraints are at hand. r and s come from the caller's cryptographic source; with
-//! a guessable source the proof would still verify, and tell the witness. Copies of the witness are wiped.
+//! a guessable source the proof would still verify, and tell the witness. Copies of the witness are wiped, but not the order into which
+//! its digits sort the key's points.
 //!
 //! Does not guarantee: constant time. How long proving takes depends on the witness (zeros are skipped), so do not prove where
 //! somebody can measure it closely.
@@ -173,8 +174,8 @@ impl Prover {
         let ((a, b), c) = rayon::join(
             || {
                 rayon::join(
-                    || msm::sum(&[Part::all(&key.a_g1, &digits)]),
-                    || msm::sum(&[Part::all(&key.b_g2, &digits)]),
+                    || msm::sum(&[Part::new(&key.a_g1, &digits)]),
+                    || msm::sum(&[Part::new(&key.b_g2, &digits)]),
                 )
             },
             || self.sum_of_c(wires, r),
@@ -200,9 +201,9 @@ impl Prover {
         let blinded = Digits::new(&blinded, window);
         let quotient = Digits::new(&quotient, window);
         msm::sum(&[
-            Part::all(&key.l_g1, &private),
-            Part::all(&key.b_g1, &blinded),
-            Part::all(&key.h_g1, &quotient),
+            Part::new(&key.l_g1, &private),
+            Part::new(&key.b_g1, &blinded),
+            Part::new(&key.h_g1, &quotient),
         ])
     }
 

@@ -44,10 +44,9 @@ pub fn local<R: RngCore + CryptoRng>(
 #[must_use]
 pub fn is_local(key: &ProvingKey) -> bool {
     let is_ours = |source: &Source| matches!(source, Source::Person { name: Some(name) } if name == CONTRIBUTOR);
-    key.ceremony
-        .contributions
-        .iter()
-        .all(|contribution| is_ours(&contribution.source))
+    let contributions = &key.ceremony.contributions;
+    let all_ours = contributions.iter().all(|one| is_ours(&one.source));
+    all_ours && !contributions.is_empty()
 }
 
 fn basis(domain: usize, tau: &Fr, alpha: &Fr, beta: &Fr) -> Basis<Known, Known> {

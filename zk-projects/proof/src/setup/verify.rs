@@ -20,7 +20,7 @@
 //! # What it does not
 //!
 //! Anybody can contribute under any name. That a contribution is somebody's is shown by the [hash](super::contribute::contribution_hash)
-//! that they published.
+//! that they published. The names, and whether a contribution is called a beacon, are in no transcript.
 
 use ark_bn254::{G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};

@@ -130,7 +130,7 @@ pub fn export(
     contract: &str,
     inputs: &[&str],
 ) -> Result<String, ExportError> {
-    let count = key.ic.len() - 1;
+    let count = key.public();
     if inputs.len() != count {
         return Err(ExportError::Names {
             names: inputs.len(),

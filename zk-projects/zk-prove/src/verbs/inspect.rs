@@ -60,6 +60,10 @@ impl fmt::Display for Contents {
         for (name, value) in &self.figures {
             let name = name.replace('_', " ");
             match value {
+                serde_json::Value::String(text) if text.contains('\n') => {
+                    writeln!(out, "  {name}:")?;
+                    write_lines(text, out)?;
+                }
                 serde_json::Value::String(text) => writeln!(out, "  {name}: {text}")?,
                 value => writeln!(out, "  {name}: {value}")?,
             }
@@ -72,15 +76,19 @@ impl fmt::Display for Contents {
                 "contribution"
             };
             writeln!(out, "  {kind} {number}: {}", name.escape_debug())?;
-            for line in contributor.hash.iter().flat_map(|hash| hash.lines()) {
-                writeln!(out, "    {line}")?;
-            }
+            write_lines(contributor.hash.as_deref().unwrap_or_default(), out)?;
         }
         match &self.warning {
             Some(warning) => writeln!(out, "WARNING: {warning}"),
             None => Ok(()),
         }
     }
+}
+
+/// Lines, indented below what they belong to.
+fn write_lines(text: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.lines()
+        .try_for_each(|line| writeln!(out, "    {line}"))
 }
 
 pub(super) fn run(file: &Path, output: Output) -> Result<Outcome, Failure> {
