@@ -2,14 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ark_bn254::Fr;
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;
+use bytes::Bytes;
 use proof::statement::Statement;
 use storage::kvs::{LogEngine, Options};
-use storage::{Engine, MemoryEngine};
+use storage::{
+    Batch, Direction, Engine, EngineKind, Entries, KeyRange, Limits, MemoryEngine, Reader,
+};
 use token_transfer::note::{Note, seal};
 use token_transfer::{Event, Keys, Order, Prepared, Transfer, Wallet, WalletError};
+use zk_store::StoreError;
 
 fn order() -> Order {
     Order {
@@ -243,4 +250,123 @@ fn payment_and_change_come_in_either_order() {
         })
         .collect();
     assert!(orders.contains(&true) && orders.contains(&false));
+}
+
+/// An engine that the test keeps a hold of, and that refuses writes beyond so many.
+#[derive(Clone)]
+struct Refusing {
+    engine: Arc<MemoryEngine>,
+    writes_left: Arc<AtomicUsize>,
+}
+
+impl Refusing {
+    fn new() -> Self {
+        Self {
+            engine: Arc::default(),
+            writes_left: Arc::new(AtomicUsize::new(usize::MAX)),
+        }
+    }
+
+    fn allow(&self, writes: usize) {
+        self.writes_left.store(writes, Ordering::Relaxed);
+    }
+}
+
+impl Reader for Refusing {
+    fn get(&self, key: &[u8]) -> storage::Result<Option<Bytes>> {
+        self.engine.get(key)
+    }
+
+    fn multi_get(&self, keys: &[&[u8]]) -> storage::Result<Vec<Option<Bytes>>> {
+        self.engine.multi_get(keys)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        self.engine.scan(range, direction)
+    }
+
+    fn approximate_size(&self, range: &KeyRange) -> storage::Result<u64> {
+        self.engine.approximate_size(range)
+    }
+}
+
+impl Engine for Refusing {
+    fn kind(&self) -> EngineKind {
+        self.engine.kind()
+    }
+
+    fn limits(&self) -> Limits {
+        self.engine.limits()
+    }
+
+    fn write(&self, batch: &Batch) -> storage::Result<()> {
+        let left = self.writes_left.load(Ordering::Relaxed);
+        let Some(left) = left.checked_sub(1) else {
+            let path = "memory".into();
+            return Err(storage::Error::DiskFull { path });
+        };
+        self.allow(left);
+        self.engine.write(batch)
+    }
+}
+
+/// Three deposits, of 5, 7 and 9.
+fn wallet_of_three(engine: &Refusing) -> Wallet<Refusing> {
+    let random = &mut StdRng::seed_from_u64(6);
+    let mut ann = Wallet::open(engine.clone(), Keys::from_seed(&[1; 32])).unwrap();
+    for amount_in in [5, 7, 9] {
+        let deposit = Order {
+            amount_in,
+            ..order()
+        };
+        let prepared = ann.prepare(&deposit, random).unwrap();
+        ann.scan(&prepared.event).unwrap();
+    }
+    ann
+}
+
+#[test]
+fn a_rescan_that_meets_a_damaged_event_forgets_nothing() {
+    let engine = Refusing::new();
+    let mut ann = wallet_of_three(&engine);
+    let (notes, history) = (ann.notes().unwrap(), ann.history().unwrap());
+    let damaged = [b"token/event/", &1_u64.to_be_bytes()[..]].concat();
+    engine.put(&damaged, b"damaged").unwrap();
+    let error = ann.rescan().unwrap_err();
+    assert!(
+        matches!(error, WalletError::Store(StoreError::Damaged { .. })),
+        "{error}"
+    );
+    assert_eq!(ann.balance().unwrap(), 21);
+    assert_eq!(
+        (ann.notes().unwrap(), ann.history().unwrap()),
+        (notes, history)
+    );
+}
+
+#[test]
+fn a_rescan_that_was_cut_short_is_done_again_when_the_wallet_is_opened() {
+    let engine = Refusing::new();
+    let mut ann = wallet_of_three(&engine);
+    let (notes, history) = (ann.notes().unwrap(), ann.history().unwrap());
+    let mut cut_short = 0;
+    loop {
+        engine.allow(cut_short);
+        let outcome = ann.rescan();
+        engine.allow(usize::MAX);
+        ann = Wallet::open(engine.clone(), Keys::from_seed(&[1; 32])).unwrap();
+        let found = (ann.notes().unwrap(), ann.history().unwrap());
+        assert!(
+            found.0 == notes && found.1 == history,
+            "after {cut_short} writes: {found:?}"
+        );
+        if outcome.is_ok() {
+            break;
+        }
+        cut_short += 1;
+    }
+    assert!(cut_short > 3, "there is a write for each event");
+    // It is over: opening writes no more.
+    engine.allow(0);
+    drop(Wallet::open(engine, Keys::from_seed(&[1; 32])).unwrap());
 }

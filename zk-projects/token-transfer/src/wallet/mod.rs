@@ -25,6 +25,7 @@
 //! wallet/spent/POSITION        (empty) the note is spent
 //! wallet/history/PAIR          received, spent, amount in, amount out, of an event that concerned us
 //! wallet/owner                 public key that the notes were opened for
+//! wallet/rescan                (empty) a rescan began and did not end
 //! ```
 
 mod event;
@@ -43,6 +44,8 @@ pub use order::{Order, Prepared};
 use crate::keys::Keys;
 use crate::note::{Note, SealError, open};
 use crate::statement::TREE;
+
+const RESCAN: &[u8] = b"wallet/rescan";
 
 const PAIRS: TreeStore<3> = TreeStore::new("token/pairs", TREE);
 
@@ -134,7 +137,7 @@ pub struct Wallet<E> {
 }
 
 impl<E: Engine> Wallet<E> {
-    /// The wallet in `engine`, which is new or was used with the same keys.
+    /// The wallet in `engine`, which is new or was used with the same keys. A rescan that was cut short is done again.
     ///
     /// # Errors
     ///
@@ -146,7 +149,11 @@ impl<E: Engine> Wallet<E> {
             Some(_) => {}
             None => engine.put(b"wallet/owner", &owner)?,
         }
-        Ok(Self { engine, keys })
+        let mut wallet = Self { engine, keys };
+        if wallet.engine.contains(RESCAN)? {
+            wallet.rescan()?;
+        }
+        Ok(wallet)
     }
 
     /// The keys.
@@ -193,30 +200,44 @@ impl<E: Engine> Wallet<E> {
         Ok(self.engine.write(&batch)?)
     }
 
-    /// Forgets which notes are ours and looks at all kept events again: after a damage, or when in doubt.
+    /// Forgets which notes are ours and looks at all kept events again: after a damage, or when in doubt. If an event cannot be read,
+    /// nothing is forgotten. If the store fails later, notes are missing until a rescan succeeds; [`Self::open`] tries one.
     ///
     /// # Errors
     ///
     /// Those of the store.
     pub fn rescan(&mut self) -> Result<(), WalletError> {
+        let events = self.scanned()?;
+        // Before anything is deleted, and not kept: there may be a million of them.
+        for pair in 0..events {
+            self.event(pair)?;
+        }
         let mut batch = Batch::new();
         for kind in ["note", "nullifier", "spent", "history"] {
             batch.delete_range(KeyRange::prefix(format!("wallet/{kind}/").as_bytes()));
         }
+        batch.put(RESCAN, Vec::new());
         self.engine.write(&batch)?;
-        for pair in 0..self.scanned()? {
-            let key = event_key(pair);
-            let missing = MerkleError::Missing {
-                level: 0,
-                position: pair,
-            };
-            let bytes = self.engine.get(&key)?.ok_or(StoreError::Tree(missing))?;
-            let event = Event::from_bytes(pair, &bytes).ok_or_else(|| StoreError::damaged(&key))?;
+        for pair in 0..events {
             let mut batch = Batch::new();
-            self.take_up(&event, &mut batch)?;
+            self.take_up(&self.event(pair)?, &mut batch)?;
             self.engine.write(&batch)?;
         }
-        Ok(())
+        let mut batch = Batch::new();
+        batch.delete(RESCAN);
+        Ok(self.engine.write(&batch)?)
+    }
+
+    /// A kept event.
+    fn event(&self, pair: u64) -> Result<Event, WalletError> {
+        let key = event_key(pair);
+        let missing = MerkleError::Missing {
+            level: 0,
+            position: pair,
+        };
+        let bytes = self.engine.get(&key)?.ok_or(StoreError::Tree(missing))?;
+        let event = Event::from_bytes(pair, &bytes).ok_or_else(|| StoreError::damaged(&key))?;
+        Ok(event)
     }
 
     /// Notes that the event spends and makes.
