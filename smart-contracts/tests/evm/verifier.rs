@@ -1,7 +1,7 @@
 //! The verifier accepts what is true, and nothing that was changed.
 
 use alloy_primitives::{Address, Bytes, U256};
-use ark_bn254::{Fq, G1Affine};
+use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{BigInteger, PrimeField};
 use proof::key::{Element, KeyError, Origin};
@@ -23,7 +23,7 @@ fn call(
 ) -> Result<Receipt, CallError> {
     let nothing = Proof {
         a: G1Affine::zero(),
-        b: ark_bn254::G2Affine::zero(),
+        b: G2Affine::zero(),
         c: G1Affine::zero(),
     };
     let zeros: Vec<_> = inputs.iter().map(|_| number(U256::ZERO)).collect();
@@ -145,6 +145,25 @@ fn a_changed_proof_is_rejected_and_a_malformed_one_refused() {
 }
 
 #[test]
+fn a_point_on_the_curve_but_outside_of_the_subgroup_is_refused() {
+    let (mut chain, prover, inputs) = (new_chain(), Prover::of(2), inputs(2));
+    let verifier = prover.deploy(&mut chain);
+    let mut points = (0_u64..).filter_map(|x| {
+        let x = Fq2::new(Fq::from(x), Fq::from(0));
+        G2Affine::get_point_from_x_unchecked(x, false)
+    });
+    let b = points.find(|b| !b.is_in_correct_subgroup_assuming_on_curve());
+    let b = b.unwrap();
+    assert!(b.is_on_curve());
+    let words = proof_words(&Proof {
+        b,
+        ..prover.prove(&inputs)
+    });
+    let refused = refusal(call(&mut chain, verifier, &words, &inputs));
+    assert!(matches!(refused, Errors::PrecompileFailed(_)));
+}
+
+#[test]
 fn a_rerandomised_proof_is_another_proof_and_as_valid() {
     let (mut chain, prover, inputs) = (new_chain(), Prover::of(3), inputs(3));
     let verifier = prover.deploy(&mut chain);
@@ -164,7 +183,10 @@ fn a_proof_under_another_key_is_rejected() {
     assert!(matches!(refused, Errors::ProofRejected(_)));
 }
 
-/// `PUSH1 precompile GAS STATICCALL`, with the address of an account without code instead.
+/// Stands in for precompiles in [`without_precompile`].
+const STAND_IN: u8 = 0x7f;
+
+/// `PUSH1 precompile GAS STATICCALL`, with the address of an account that has no code unless it is put there.
 fn without_precompile(code: &Bytes, precompile: u8) -> Bytes {
     let mut code = code.to_vec();
     let call = [0x60, precompile, 0x5a, 0xfa];
@@ -173,7 +195,7 @@ fn without_precompile(code: &Bytes, precompile: u8) -> Bytes {
         .collect();
     assert!(!places.is_empty(), "the code calls precompile {precompile}");
     for at in places {
-        code[at + 1] = 0x7f;
+        code[at + 1] = STAND_IN;
     }
     code.into()
 }
@@ -197,6 +219,41 @@ fn on_a_chain_without_the_precompiles_nothing_is_accepted() {
     chain.put_code(verifier, without_precompile(&code, 8));
     let refused = refusal(call(&mut chain, verifier, &forged, &inputs));
     assert!(matches!(refused, Errors::PrecompileFailed(_)));
+}
+
+/// Passes on what `precompile` makes of the call's data, and ends by `RETURN` or `REVERT`.
+fn stand_in(precompile: u8, returned: u8, end: u8) -> Bytes {
+    let code = [
+        0x36, 0x5f, 0x5f, 0x37, // CALLDATACOPY
+        0x60, returned, 0x5f, 0x36, 0x5f, 0x60, precompile, 0x5a, 0xfa,
+        0x50, // STATICCALL, POP
+        0x60, returned, 0x5f, end,
+    ];
+    code.to_vec().into()
+}
+
+/// What a call that failed leaves in memory may be the right result.
+#[test]
+fn a_precompile_that_fails_is_noticed_whatever_it_returns() {
+    const RETURN: u8 = 0xf3;
+    const REVERT: u8 = 0xfd;
+    let (mut chain, prover, inputs) = (new_chain(), Prover::of(2), inputs(2));
+    let verifier = prover.deploy(&mut chain);
+    let code = chain.code(verifier);
+    let proof = prover.prove_words(&inputs);
+    for (precompile, returned) in [(6, 0x40), (7, 0x40), (8, 0x20)] {
+        chain.put_code(verifier, without_precompile(&code, precompile));
+        let mut outcome = |end| {
+            let code = stand_in(precompile, returned, end);
+            chain.put_code(Address::with_last_byte(STAND_IN), code);
+            call(&mut chain, verifier, &proof, &inputs)
+        };
+        outcome(RETURN).unwrap();
+        assert!(matches!(
+            refusal(outcome(REVERT)),
+            Errors::PrecompileFailed(_)
+        ));
+    }
 }
 
 #[test]
@@ -247,7 +304,7 @@ fn keys_that_anyone_can_forge_for_become_no_contract() {
         VerifierError::Key(ExportError::Key(KeyError::GammaEqualsDelta))
     );
     let mut infinite = key.clone();
-    infinite.delta_g2 = ark_bn254::G2Affine::zero();
+    infinite.delta_g2 = G2Affine::zero();
     let refused = solidity::export(&infinite, Origin::Ceremony, "V", &["root"]).unwrap_err();
     assert_eq!(
         refused,
