@@ -3,7 +3,7 @@
 use std::fs;
 
 use alloy_primitives::{Address, Bytes, U256};
-use smart_contracts::abi::Mixer;
+use smart_contracts::abi::{DemoToken, Mixer};
 use smart_contracts::chain::{Block, CallError, Chain, ChainFileError};
 use smart_contracts::contracts;
 
@@ -130,8 +130,24 @@ fn what_fails_leaves_no_trace_but_the_nonce() {
         chain.send(ALICE, BOB, U256::ZERO, Bytes::new()),
         Err(CallError::Halted { .. })
     ));
-    // A view changes nothing.
-    let before = format!("{:?}", chain.balance(mixer));
-    let _ = chain.view(ALICE, mixer, &deposit);
-    assert_eq!(format!("{:?}", chain.balance(mixer)), before);
+    // A deployment and two transactions that failed counted; what was refused did not.
+    let token = deploy(&mut chain, contracts::DEMO_TOKEN, &());
+    assert_eq!(token, ALICE.create(3));
+}
+
+#[test]
+fn a_view_changes_nothing() {
+    let mut chain = new_chain();
+    let token = deploy(&mut chain, contracts::DEMO_TOKEN, &());
+    let mint = DemoToken::mintCall {
+        to: BOB,
+        amount: U256::from(5),
+    };
+    let balance = DemoToken::balanceOfCall { account: BOB };
+    chain.view(ALICE, token, &mint).unwrap();
+    assert_eq!(chain.view(ALICE, token, &balance).unwrap(), U256::ZERO);
+    assert!(chain.events().is_empty());
+    // The same call as a transaction does.
+    chain.call(ALICE, token, U256::ZERO, &mint).unwrap();
+    assert_eq!(chain.view(ALICE, token, &balance).unwrap(), U256::from(5));
 }

@@ -160,22 +160,6 @@ fn what_is_no_commitment_is_not_taken_for_one() {
     assert!(!is_accepted(&(public, honest.1.clone())));
 }
 
-/// Z6: one nullifier hash for one note, whatever the call.
-#[test]
-fn a_note_has_one_nullifier_in_all_calls() {
-    let note = Note::random(1, [1; 20], &mut rand_of(2));
-    let other = Call {
-        recipient: [9; 20],
-        ..call()
-    };
-    let (here, there) = (
-        note.public(Fr::ZERO, &call()),
-        note.public(Fr::ZERO, &other),
-    );
-    assert_eq!(here.nullifier_hash, there.nullifier_hash);
-    assert_ne!(here.context, there.context);
-}
-
 #[test]
 fn documents_that_are_no_inputs_are_refused() {
     let (public, private) = suite::sample::<Withdraw>(3);
