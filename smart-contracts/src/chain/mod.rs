@@ -189,10 +189,8 @@ impl Chain {
 
     /// Puts runtime code at an address, as a test's stand-in for what no constructor would put there.
     pub fn put_code(&mut self, account: Address, code: Bytes) {
-        let mut info = self.info(account);
         let code = revm::bytecode::Bytecode::new_raw(code);
-        info.code_hash = code.hash_slow();
-        info.code = Some(code);
+        let info = self.info(account).with_code(code);
         self.state.insert_account_info(account, info);
     }
 

@@ -1,12 +1,11 @@
 //! What is checked in under `out/` is what solc made of the sources, and what the Rust declarations say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proof::digest::Digest;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use smart_contracts::contracts;
 
 fn root() -> PathBuf {
@@ -14,11 +13,7 @@ fn root() -> PathBuf {
 }
 
 fn sha256(path: &Path) -> String {
-    let digest = Sha256::digest(fs::read(path).unwrap());
-    digest.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    Digest::of(&fs::read(path).unwrap()).to_string()
 }
 
 fn files(directory: &Path, extension: &str) -> BTreeSet<PathBuf> {

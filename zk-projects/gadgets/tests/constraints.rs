@@ -1,6 +1,6 @@
 //! How many constraints each circuit has: a golden file, and circomlib's figures as limits.
 //!
-//! After a change that is meant: `KEYPROOF_BLESS=1 cargo test -p gadgets --test constraints`, and read the difference.
+//! After a change that is meant: `BLESS=1 cargo test -p gadgets --test constraints`, and read the difference.
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
@@ -83,7 +83,7 @@ fn circuits_have_the_constraints_of_the_golden_file() {
     );
     line("range, strict", strict());
     line("context", count(&|c, w| context::bind(c, &w[0]).unwrap()));
-    if std::env::var_os("KEYPROOF_BLESS").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         std::fs::write(GOLDEN, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(GOLDEN).unwrap());

@@ -80,15 +80,6 @@ impl<E: Engine> Mixer<E> {
         Ok(DEPOSITS.root(&self.engine)?)
     }
 
-    /// Whether the tree had this root after some known deposit.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    pub fn had_root(&self, root: Fr) -> Result<bool, MixerError> {
-        Ok(DEPOSITS.known(&self.engine, root)?.is_some())
-    }
-
     /// Takes up the deposits that the contract numbered from `first` on; returns the root after them.
     ///
     /// # Errors

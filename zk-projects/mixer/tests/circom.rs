@@ -1,7 +1,7 @@
 //! The same statement in Circom: its constants are those of the gadgets, what was compiled is from these sources, and it is the same
 //! statement.
 //!
-//! After a change that is meant: `KEYPROOF_BLESS=1 cargo test -p mixer --test circom` writes the constants, `node build.mjs` in
+//! After a change that is meant: `BLESS=1 cargo test -p mixer --test circom` writes the constants, `node build.mjs` in
 //! `zk-projects/mixer/circom` compiles.
 
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
@@ -14,10 +14,10 @@ use ark_bn254::Fr;
 use gadgets::poseidon::{Parameters, parameters};
 use mixer::{Private, Public, Withdraw};
 use proof::circom::{Calculator, CircomError, Exception, Limits, read_inputs};
+use proof::digest::Digest;
 use proof::files::r1cs;
 use proof::r1cs::R1cs;
 use proof::statement::Statement;
-use sha2::{Digest, Sha256};
 use statement_suite as suite;
 
 /// Numbers of inputs that the circuit hashes.
@@ -69,7 +69,7 @@ fn constants() -> String {
 #[test]
 fn constants_are_those_of_the_gadgets() {
     let path = Path::new("circom/constants.circom");
-    if std::env::var_os("KEYPROOF_BLESS").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         fs::write(path, constants()).unwrap();
     }
     assert!(
@@ -81,19 +81,13 @@ fn constants_are_those_of_the_gadgets() {
 /// `build.mjs` notes which sources it compiled.
 #[test]
 fn what_was_compiled_is_from_these_sources() {
-    let mut hash = Sha256::new();
-    for source in ["constants.circom", "poseidon.circom", "withdraw.circom"] {
-        hash.update(fs::read(Path::new("circom").join(source)).unwrap());
-    }
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sources = ["constants.circom", "poseidon.circom", "withdraw.circom"];
+    let texts = sources.map(|source| fs::read(Path::new("circom").join(source)).unwrap());
+    let digest = Digest::of(&texts.concat()).to_string();
     let noted = fs::read_to_string("circom/sources.sha256").unwrap();
     assert_eq!(
         noted.trim(),
-        hex,
+        digest,
         "run `node build.mjs` in zk-projects/mixer/circom"
     );
 }

@@ -109,15 +109,6 @@ impl<const SIBLINGS: usize> TreeStore<SIBLINGS> {
         Ok(self.shape.path(count, position, node)?)
     }
 
-    /// The leaf at a position.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::leaves`].
-    pub fn leaf(&self, reader: &impl Reader, position: u64) -> Result<Option<Fr>, StoreError> {
-        self.node(reader, 0, position)
-    }
-
     /// How many leaves a root stands for; `None` for a root that the tree never had after a batch. The root of no leaves is always known.
     ///
     /// # Errors

@@ -70,7 +70,9 @@ fn a_leaf_is_found_where_it_first_appeared() {
             "{leaf}"
         );
     }
-    assert_eq!(TREE.leaf(&engine, 2).unwrap(), Some(Fr::from(7)));
+    // It stands at the other place all the same.
+    let path = TREE.path(&engine, 3).unwrap();
+    assert_eq!(path.siblings[0], [7, 8, 7].map(Fr::from));
 }
 
 #[test]

@@ -9,12 +9,12 @@
 //! The key is `keccak256("keyproof note" | shared point | ephemeral point | view point)`, used once, with nonce 0.
 //!
 //! What it guarantees. A note that [`open`] returns has the commitment that the contract put into the tree under the reader's own key:
-//! it is computed again. Nobody can make a wallet believe in money that is not there.
+//! it is computed again. No sender can make a wallet believe in money that is not there.
 //!
 //! What it does not. There is no forward secrecy: who gets a view key can read all notes that were sent to it.
 
 use ark_bn254::Fr;
-use ark_ff::{BigInt, PrimeField, UniformRand};
+use ark_ff::UniformRand;
 use ark_std::rand::{CryptoRng, RngCore};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
@@ -59,8 +59,7 @@ impl Drop for Note {
 /// An amount as a number of the field.
 #[must_use]
 pub fn amount(value: u128) -> Fr {
-    let limbs = [value as u64, (value >> 64) as u64, 0, 0];
-    Fr::from_bigint(BigInt(limbs)).expect("128 bits are below r")
+    Fr::from(value)
 }
 
 impl Note {

@@ -18,7 +18,7 @@
 //! Whoever learns the secret can recognise every nullifier made from it. Keeping the set of used nullifiers is the verifier's work.
 
 use ark_bn254::Fr;
-use ark_ff::{BigInt, PrimeField};
+use ark_ff::PrimeField;
 use ark_relations::gr1cs::SynthesisError;
 
 use crate::poseidon::{hash, hash_wires};
@@ -52,8 +52,7 @@ pub fn scoped_wires(
 /// `hash("keyproof nullifier", secret_key, commitment, position)`: two notes of the same content at two positions have two.
 #[must_use]
 pub fn of_note(secret_key: Fr, commitment: Fr, position: u64) -> Fr {
-    let position = Fr::from_bigint(BigInt::from(position)).expect("64 bits are below r");
-    hash(&[tag(), secret_key, commitment, position])
+    hash(&[tag(), secret_key, commitment, Fr::from(position)])
 }
 
 /// [`of_note`] of wires.

@@ -12,7 +12,8 @@
 //!
 //! # What it does not
 //!
-//! Keys are not in the directory, but values and blindings of notes are: who reads it learns the history and can spend nothing. A
+//! It trusts whoever tells it the events. Other commitments than the contract's can show notes that are not there, under a root that
+//! the contract refuses; other nullifiers and amounts make balance and history wrong. Keys are not in the directory, but values and blindings of notes are: who reads it learns the history and can spend nothing. A
 //! transfer spends at most two notes; more small ones are merged first by transfers to oneself.
 //!
 //! # How it works
@@ -297,8 +298,9 @@ impl<E: Engine> Wallet<E> {
             .engine
             .scan(&KeyRange::prefix(&prefix), Direction::Forward)
         {
-            let (key, _) = entry?;
-            let note = self.note(&key[prefix.len()..])?;
+            let (key, value) = entry?;
+            let owner = self.keys.address().owner;
+            let note = OwnNote::from_bytes(&key[prefix.len()..], &value, owner);
             let note = note.ok_or_else(|| StoreError::damaged(&key))?;
             if note.note.value > 0 && !self.engine.contains(&spent_key(note.position))? {
                 notes.push(note);
