@@ -96,7 +96,7 @@ pub fn shape_is_fixed<S: Statement>() {
     }
 }
 
-/// The public inputs have the names of the statement, in its order, and at most four of them; the ranges hold for the sample.
+/// The public inputs have the names of the statement, in its order, at most four of them, and none has a range of its own.
 ///
 /// # Panics
 ///

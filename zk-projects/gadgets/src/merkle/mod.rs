@@ -31,6 +31,7 @@ mod circuit;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::OnceLock;
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
@@ -43,6 +44,9 @@ use crate::poseidon::hash;
 pub type Binary = Shape<1>;
 /// A tree in which each node has four children.
 pub type Quaternary = Shape<3>;
+
+/// Bits of a position, of which there are at most 2^32.
+const MOST_BITS: u32 = 32;
 
 /// How many children a node has (`SIBLINGS` + 1, two or four), and how many levels are above the leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +118,10 @@ impl<const SIBLINGS: usize> Shape<SIBLINGS> {
     /// If there would be more than 2^32 leaves, or no level.
     #[must_use]
     pub const fn new(depth: u32) -> Self {
-        assert!(0 < depth && depth * Self::BITS <= 32, "at most 2^32 leaves");
+        assert!(
+            0 < depth && depth * Self::BITS <= MOST_BITS,
+            "at most 2^32 leaves"
+        );
         Self { depth }
     }
 
@@ -132,12 +139,22 @@ impl<const SIBLINGS: usize> Shape<SIBLINGS> {
 
     /// Roots of the trees without leaves, of height 0 (an empty leaf) to the tree's depth.
     #[must_use]
-    pub fn zeros(self) -> Vec<Fr> {
-        let mut zeros = vec![Fr::ZERO];
-        for level in 0..self.depth as usize {
-            zeros.push(hash(&vec![zeros[level]; SIBLINGS + 1]));
-        }
-        zeros
+    pub fn zeros(self) -> &'static [Fr] {
+        // Hashed once for each arity: every append, path and check of a root asks for them.
+        static BINARY: OnceLock<Vec<Fr>> = OnceLock::new();
+        static QUATERNARY: OnceLock<Vec<Fr>> = OnceLock::new();
+        let zeros = match SIBLINGS {
+            1 => &BINARY,
+            _ => &QUATERNARY,
+        };
+        &zeros.get_or_init(Self::all_zeros)[..=self.depth as usize]
+    }
+
+    /// The same up to the greatest depth.
+    fn all_zeros() -> Vec<Fr> {
+        let up = |zero: &Fr| Some(hash(&[*zero; 4][..=SIBLINGS]));
+        let zeros = std::iter::successors(Some(Fr::ZERO), up);
+        zeros.take((MOST_BITS / Self::BITS) as usize + 1).collect()
     }
 
     /// What to write when `leaves` are appended to a tree of `count` leaves, in the order of the levels, the root last; nothing for no
@@ -159,7 +176,7 @@ impl<const SIBLINGS: usize> Shape<SIBLINGS> {
         }
         let mut nodes = Vec::new();
         let (mut first, mut new) = (count, leaves.to_vec());
-        for (level, zero) in (0..).zip(self.zeros()) {
+        for (level, zero) in (0..).zip(self.zeros().iter().copied()) {
             let placed = (first..).zip(&new);
             nodes.extend(placed.map(|(position, value)| Node {
                 level,
@@ -202,7 +219,7 @@ impl<const SIBLINGS: usize> Shape<SIBLINGS> {
             });
         }
         let mut siblings = Vec::with_capacity(self.depth as usize);
-        for (level, zero) in (0..self.depth).zip(self.zeros()) {
+        for (level, zero) in (0..self.depth).zip(self.zeros().iter().copied()) {
             let own = position >> (level * Self::BITS);
             // Nodes from here on are roots of trees without leaves.
             let end = ((count - 1) >> (level * Self::BITS)) + 1;

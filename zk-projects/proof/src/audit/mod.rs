@@ -107,7 +107,7 @@ pub fn audit(r1cs: &R1cs, scope: &Scope, witness: Option<&[Fr]>) -> Result<Repor
         check_witness(r1cs, witness)?;
     }
     let own_facts = Facts::new(&system, std::iter::empty());
-    let facts = Facts::new(&system, given(&system, scope));
+    let facts = Facts::new(&system, given(&system, scope, &own_facts));
     let chains = wide::chains(&system, &facts);
     let unique = Unique::new(&system, &facts, &chains, system.inputs.clone());
     let private = system.public_inputs.end..system.inputs.end;
@@ -183,13 +183,19 @@ fn check_witness(r1cs: &R1cs, witness: &[Fr]) -> Result<(), AuditError> {
     }
 }
 
-/// The ranges that the verifier checks.
-fn given(system: &System, scope: &Scope) -> impl Iterator<Item = (u32, BigUint)> {
+/// The ranges that the verifier checks, where they say more than the constraints: a bound that is given is never tightened.
+fn given(
+    system: &System,
+    scope: &Scope,
+    own_facts: &Facts,
+) -> impl Iterator<Item = (u32, BigUint)> {
     let checked = scope
         .ranges
         .iter()
         .filter(|(wire, _)| system.public_inputs.contains(wire));
-    checked.map(|(wire, bits)| (*wire, (BigUint::from(1_u8) << *bits) - 1_u8))
+    checked
+        .map(|(wire, bits)| (*wire, (BigUint::from(1_u8) << *bits) - 1_u8))
+        .filter(|(wire, bound)| own_facts.bound(*wire).is_none_or(|own| bound < own))
 }
 
 fn local_freedom(system: &System, unique: &Unique, witness: &[Fr]) -> (Kernel, Vec<Finding>) {

@@ -58,7 +58,7 @@ pub enum Verdict {
         /// The wires that may or may not be unique.
         wires: Vec<u32>,
     },
-    /// No: these wires can take other values.
+    /// No, or these wires can move to first order: the finding says which.
     Freedom {
         /// The wires that can.
         wires: Vec<u32>,
@@ -137,7 +137,7 @@ impl fmt::Display for Report {
             Verdict::Freedom { wires } => {
                 writeln!(
                     out,
-                    "FREEDOM: wires can take other values: {}",
+                    "FREEDOM: wires can take other values, or move to first order: {}",
                     self.listed(wires)
                 )?;
             }

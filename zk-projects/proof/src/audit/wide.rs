@@ -26,10 +26,11 @@ pub(super) struct Chain {
 impl Chain {
     /// Whether a known sum in this constraint leaves one value only for these wires.
     pub(super) fn decides(&self, constraint: u32, terms: &Lc) -> bool {
+        if !self.is_strict || self.constraint != constraint {
+            return false;
+        }
         let bits: BTreeSet<u32> = self.bits.iter().copied().collect();
-        self.is_strict
-            && self.constraint == constraint
-            && terms.iter().all(|(w, _)| bits.contains(w))
+        terms.iter().all(|(w, _)| bits.contains(w))
     }
 }
 

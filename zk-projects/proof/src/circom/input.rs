@@ -78,18 +78,38 @@ impl<'de> Visitor<'de> for Signals {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Inputs, A::Error> {
         let mut inputs = Inputs(BTreeMap::new());
         while let Some(name) = map.next_key::<String>()? {
-            let Values(values) = map.next_value()?;
+            let mut values: Values = map.next_value()?;
             if inputs.0.contains_key(&name) {
                 return Err(A::Error::custom(format!("the signal {name} comes twice")));
             }
-            inputs.0.insert(name, values);
+            inputs.0.insert(name, std::mem::take(&mut values.0));
         }
         Ok(inputs)
     }
 }
 
-/// A number, or all numbers of nested lists in order.
+/// A number, or all numbers of nested lists in order. Wiped when dropped, so that an error later in the file leaves none behind.
 struct Values(Vec<Fr>);
+
+impl Values {
+    /// Takes the numbers of `more` to its end. A vector that grows by itself would leave copies behind.
+    fn append(&mut self, mut more: Self) {
+        let length = self.0.len() + more.0.len();
+        if length > self.0.capacity() {
+            let mut larger = Vec::with_capacity(length.max(2 * self.0.len()));
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = larger;
+        }
+        self.0.append(&mut more.0);
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -124,9 +144,8 @@ impl<'de> Visitor<'de> for Numbers {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Values, A::Error> {
         let mut all = Values(Vec::new());
-        while let Some(Values(mut values)) = items.next_element()? {
-            all.0.append(&mut values);
-            values.zeroize();
+        while let Some(values) = items.next_element()? {
+            all.append(values);
         }
         Ok(all)
     }

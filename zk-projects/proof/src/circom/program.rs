@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use super::{CircomError, Exception, Limits, WORDS, failed, number_of};
 
-/// Characters of a message that are kept.
+/// Characters that are kept of all messages together.
 const MOST_CHARACTERS: usize = 1000;
 /// Functions that a program may call by number; circom has one for each template.
 const MOST_TABLE_ELEMENTS: usize = 1 << 20;
@@ -33,6 +33,12 @@ impl HostError for Thrown {}
 struct Host {
     limits: StoreLimits,
     message: String,
+}
+
+impl Host {
+    fn is_full(&self) -> bool {
+        self.message.len() >= MOST_CHARACTERS
+    }
 }
 
 /// A program while it runs.
@@ -134,18 +140,28 @@ fn linker(module: &Module) -> Result<Linker<Host>, LinkerError> {
 }
 
 /// The program passes a message character by character, a zero at the end.
+///
+/// It may do so as often as it likes, and its limits do not count what is kept here: therefore the bound on all messages together. They are
+/// shown to people, so that only what prints is kept.
 fn keep_message(mut caller: Caller<'_, Host>) -> Result<(), wasmi::Error> {
     let Some(Extern::Func(next)) = caller.get_export("getMessageChar") else {
         return Ok(());
     };
     let next = next.typed::<(), i32>(&caller)?;
     for _ in 0..MOST_CHARACTERS {
+        if caller.data().is_full() {
+            return Ok(());
+        }
         let character = next.call(&mut caller, ())?;
         let Some(character) = u8::try_from(character).ok().filter(|c| *c != 0) else {
             break;
         };
-        caller.data_mut().message.push(char::from(character));
+        if matches!(character, b' '..=b'~') {
+            caller.data_mut().message.push(char::from(character));
+        }
     }
-    caller.data_mut().message.push('\n');
+    if !caller.data().is_full() {
+        caller.data_mut().message.push('\n');
+    }
     Ok(())
 }

@@ -224,3 +224,67 @@ fn a_program_that_fails_is_an_error() {
     let error = run(&program(&[0x00, 0x0b], false, 1));
     assert!(matches!(error, CircomError::Failed(_)), "{error}");
 }
+
+/// A program whose `getVersion` prints a message of endless `character`s ten times, and stops with an assertion that failed.
+fn chatty(character: u8) -> Vec<u8> {
+    let section = |number: u8, content: &[&[u8]]| -> Vec<u8> {
+        let content = content.concat();
+        let length = u8::try_from(content.len()).expect("short");
+        [&[number, length], content.as_slice()].concat()
+    };
+    // For `i` from 0: print; until `i` is 10. Then the exception, and 2 for the version.
+    let body = [
+        &[1, 1, 0x7f, 0x03, 0x40, 0x10, 1, 0x20, 0, 0x41, 1, 0x6a][..],
+        &[0x22, 0, 0x41, 10, 0x49, 0x0d, 0, 0x0b],
+        &[0x41, 4, 0x10, 0, 0x41, 2, 0x0b],
+    ]
+    .concat();
+    let body_length = u8::try_from(body.len()).expect("short");
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[b"\x03\x60\0\x01\x7f\x60\0\0\x60\x01\x7f\0"]),
+        section(
+            2,
+            &[
+                b"\x02\x07runtime\x10exceptionHandler\0\x02",
+                b"\x07runtime\x11printErrorMessage\0\x01",
+            ],
+        ),
+        section(3, &[&[2, 0, 0]]),
+        section(
+            7,
+            &[b"\x02\x0agetVersion\0\x02", b"\x0egetMessageChar\0\x03"],
+        ),
+        section(
+            10,
+            &[
+                &[2, body_length],
+                &body,
+                // The constant's bytes may be two, its sign in bit 6.
+                &[5, 0, 0x41, character | 0x80, 0, 0x0b],
+            ],
+        ),
+    ]
+    .concat()
+}
+
+fn message_of(wasm: &[u8]) -> String {
+    match run(wasm) {
+        CircomError::Refused { message, .. } => message,
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn of_all_messages_together_a_thousand_characters_are_kept() {
+    let message = message_of(&chatty(b'a'));
+    assert_eq!(message.len(), 1000, "{message}");
+}
+
+#[test]
+fn characters_that_could_steer_a_terminal_are_not_kept() {
+    for character in [0x1b, b'\r', 0x7f] {
+        assert_eq!(message_of(&chatty(character)), "");
+    }
+    assert!(message_of(&chatty(b'~')).starts_with("~~"));
+}

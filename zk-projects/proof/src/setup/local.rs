@@ -10,7 +10,7 @@
 use ark_bn254::Fr;
 use ark_ff::{FftField, Field, One, batch_inversion};
 use ark_std::rand::{CryptoRng, RngCore};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::basis::{Basis, Known};
 use super::circuit::{domain_log2, hashed_powers, start};
@@ -50,13 +50,16 @@ pub fn is_local(key: &ProvingKey) -> bool {
 }
 
 fn basis(domain: usize, tau: &Fr, alpha: &Fr, beta: &Fr) -> Basis<Known, Known> {
-    let mut tau_lagrange = lagrange(domain, tau);
-    let mut double = lagrange(2 * domain, tau);
+    let tau_lagrange = lagrange(domain, tau);
+    let double = lagrange(2 * domain, tau);
     let vanishing = Zeroizing::new(tau.pow([domain as u64]) - Fr::one());
     let times =
         |factor: &Fr, values: &[Fr]| values.iter().map(|value| Known(*value * factor)).collect();
+    // In full from the start, as in `lagrange`: a vector that grows leaves secrets behind.
+    let mut vanishing_g1 = Vec::with_capacity(hashed_powers(domain));
     let powers = std::iter::successors(Some(*vanishing), |power| Some(*power * tau));
-    let basis = Basis {
+    vanishing_g1.extend(powers.take(hashed_powers(domain)).map(Known));
+    Basis {
         tau_g1: times(&Fr::one(), &tau_lagrange),
         tau_g2: times(&Fr::one(), &tau_lagrange),
         alpha_tau_g1: times(alpha, &tau_lagrange),
@@ -68,14 +71,11 @@ fn basis(domain: usize, tau: &Fr, alpha: &Fr, beta: &Fr) -> Basis<Known, Known> 
             .copied()
             .map(Known)
             .collect(),
-        vanishing_g1: powers.take(hashed_powers(domain)).map(Known).collect(),
+        vanishing_g1,
         alpha_g1: Known(*alpha),
         beta_g1: Known(*beta),
         beta_g2: Known(*beta),
-    };
-    tau_lagrange.zeroize();
-    double.zeroize();
-    basis
+    }
 }
 
 /// The Lagrange polynomials of the `size`-th roots of unity w^i, at tau: `w^i (tau^size - 1) / (size (tau - w^i))`.
@@ -83,15 +83,16 @@ fn basis(domain: usize, tau: &Fr, alpha: &Fr, beta: &Fr) -> Basis<Known, Known> 
 /// # Panics
 ///
 /// If there are no such roots, which [`domain_log2`] excludes, or if tau is one of them, which has a probability of 2^-226.
-fn lagrange(size: usize, tau: &Fr) -> Vec<Fr> {
+fn lagrange(size: usize, tau: &Fr) -> Zeroizing<Vec<Fr>> {
     let root = Fr::get_root_of_unity(size as u64).expect("the domain's size was checked");
     let roots = std::iter::successors(Some(Fr::one()), |power| Some(*power * root));
-    let vanishing = tau.pow([size as u64]) - Fr::one();
-    let factor = vanishing / Fr::from(size as u64);
-    let mut values: Vec<Fr> = roots.clone().take(size).map(|root| *tau - root).collect();
+    let vanishing = Zeroizing::new(tau.pow([size as u64]) - Fr::one());
+    let factor = Zeroizing::new(*vanishing / Fr::from(size as u64));
+    let mut values = Zeroizing::new(Vec::with_capacity(size));
+    values.extend(roots.clone().take(size).map(|root| *tau - root));
     batch_inversion(&mut values);
     for (value, root) in values.iter_mut().zip(roots) {
-        *value *= root * factor;
+        *value *= root * *factor;
     }
     values
 }

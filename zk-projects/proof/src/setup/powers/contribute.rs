@@ -151,10 +151,12 @@ fn times_powers<C: Split>(
 ) {
     const CHUNK: usize = 1 << 10;
     for (index, chunk) in points.chunks_mut(CHUNK).enumerate() {
-        let first = *first * ratio.pow([(index * CHUNK) as u64]);
-        let powers = std::iter::successors(Some(first), |power| Some(*power * ratio));
-        let powers = Zeroizing::new(powers.take(chunk.len()).collect::<Vec<Fr>>());
-        let products = multiply(chunk, |index| powers[index]);
+        let first = Zeroizing::new(*first * ratio.pow([(index * CHUNK) as u64]));
+        // In full from the start: a vector that grows leaves secrets behind.
+        let mut powers = Zeroizing::new(Vec::with_capacity(chunk.len()));
+        let all = std::iter::successors(Some(*first), |power| Some(*power * ratio));
+        powers.extend(all.take(chunk.len()));
+        let products = multiply(chunk, |index| -> Fr { powers[index] });
         chunk.copy_from_slice(&products);
     }
 }
