@@ -9,19 +9,21 @@ use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_ff::{AdditiveGroup, Field};
 
-/// Pairs that share an inversion: few enough that all of them stay in the nearest cache.
-const TOGETHER: usize = 256;
+use super::form::Pair;
 
-/// Writes the sum of each pair `(points[2 i], points[2 i + 1])` to `sums[i]`.
-///
-/// # Panics
-///
-/// If there are not twice as many points as sums.
-pub(super) fn add_pairs<P: SWCurveConfig>(points: &[Affine<P>], sums: &mut [Affine<P>]) {
-    assert_eq!(points.len(), 2 * sums.len(), "two points for each sum");
-    let mut slopes = Vec::with_capacity(TOGETHER);
-    for (points, sums) in points.chunks(2 * TOGETHER).zip(sums.chunks_mut(TOGETHER)) {
-        add_together(points, sums, &mut slopes);
+/// Pairs that share an inversion, which costs as much as three hundred multiplications: enough to make it cheap, and few enough that what
+/// they leave behind stays in a near cache.
+const TOGETHER: usize = 1024;
+
+/// Writes the sum of each pair of `points` to its place in `sums`.
+pub(super) fn add_pairs<P: SWCurveConfig>(
+    points: &[Affine<P>],
+    pairs: &[Pair],
+    sums: &mut [Affine<P>],
+) {
+    let mut slopes = Vec::with_capacity(TOGETHER.min(pairs.len()));
+    for pairs in pairs.chunks(TOGETHER) {
+        add_together(points, pairs, sums, &mut slopes);
     }
 }
 
@@ -35,13 +37,15 @@ struct Slope<F> {
 
 fn add_together<P: SWCurveConfig>(
     points: &[Affine<P>],
+    pairs: &[Pair],
     sums: &mut [Affine<P>],
     slopes: &mut Vec<Slope<P::BaseField>>,
 ) {
     slopes.clear();
     let mut product = P::BaseField::ONE;
-    for pair in points.chunks_exact(2) {
-        let (numerator, denominator) = slope(&pair[0], &pair[1]);
+    for pair in pairs {
+        let from = pair.from as usize;
+        let (numerator, denominator) = slope(&points[from], &points[from + 1]);
         slopes.push(Slope {
             numerator,
             denominator,
@@ -50,14 +54,15 @@ fn add_together<P: SWCurveConfig>(
         product *= denominator;
     }
     let mut inverse = product.inverse().expect("no denominator is zero");
-    for ((pair, sum), slope) in points.chunks_exact(2).zip(sums).zip(slopes.iter()).rev() {
+    for (pair, slope) in pairs.iter().zip(slopes.iter()).rev() {
+        let (left, right) = (&points[pair.from as usize], &points[pair.from as usize + 1]);
         let lambda = slope.numerator * slope.before * inverse;
         inverse *= slope.denominator;
-        *sum = match special(&pair[0], &pair[1]) {
+        sums[pair.to as usize] = match special(left, right) {
             Some(sum) => sum,
             None => {
-                let x = lambda.square() - pair[0].x - pair[1].x;
-                let y = lambda * (pair[0].x - x) - pair[0].y;
+                let x = lambda.square() - left.x - right.x;
+                let y = lambda * (left.x - x) - left.y;
                 Affine::new_unchecked(x, y)
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! A number is five limbs of 52 bits, because `vpmadd52` multiplies 52 by 52 bits; limb i of eight numbers is one register. Products are
 //! Montgomery's with R = 2^260 ([Gueron, Krasnov: Software implementation of modular exponentiation, using advanced vector
-//! instructions][gk]), where arkworks has R = 2^256: numbers are multiplied by 16 on the way in ([`super::backend`]).
+//! instructions][gk]), where arkworks has R = 2^256: numbers are multiplied by 16 on the way in ([`super::packed`]).
 //!
 //! What is kept small. A number in memory is below q. In registers it may be *loose*: below 4 q, each limb below 2^52; sums and
 //! differences on the way to a product, to `reduce` or to `store` are below 8 q. Products
@@ -11,14 +11,14 @@
 //! [gk]: https://doi.org/10.1007/978-3-642-31662-3_9
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64,
-    _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_movepi64_mask, _mm512_or_si512,
-    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_srai_epi64,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
+    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
+    _mm512_movepi64_mask, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_slli_epi64, _mm512_srai_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
 };
 
 use ark_bn254::{Fq, Fq2};
-use ark_ff::{BigInt, PrimeField};
+use ark_ff::{BigInt, Field, PrimeField};
 
 /// How many numbers are worked on at once.
 pub(super) const LANES: usize = 8;
@@ -68,7 +68,7 @@ const fn negative_inverse() -> u64 {
 
 /// Which multiple of q keeps a difference from being negative.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Above {
+pub enum Above {
     /// The subtrahend is at most q.
     One = 0,
     /// At most 2 q.
@@ -82,26 +82,37 @@ pub(super) enum Above {
 /// # Safety
 ///
 /// All functions want a processor with AVX-512 F, DQ and IFMA.
-pub(super) trait Lanes: Copy {
+pub trait Lanes: Copy {
     /// One number, as it is in memory.
-    type Number: Copy;
+    type Number: Field;
+    /// The 64-bit words of eight numbers below q, one register for each word.
+    type Words;
 
-    unsafe fn load(numbers: &[Self::Number; LANES]) -> Self;
-    /// Takes numbers below 8 q.
-    unsafe fn store(self) -> [Self::Number; LANES];
+    unsafe fn unpack(words: Self::Words) -> Self;
+    /// Takes reduced numbers.
+    unsafe fn pack(self) -> Self::Words;
+    /// The same number in each lane.
+    unsafe fn splat(number: Self::Number) -> Self;
+    /// From reduced numbers.
+    unsafe fn to_array(self) -> [Self::Number; LANES];
+    unsafe fn from_array(numbers: [Self::Number; LANES]) -> Self;
     /// Loose from loose.
     unsafe fn mul(self, other: Self) -> Self;
     /// Loose from loose.
     unsafe fn square(self) -> Self;
     /// `self + above - other`, where `other` is at most the multiple. Adds at most 4 q: the caller keeps the sum below 8 q.
     unsafe fn minus(self, other: Self, above: Above) -> Self;
-    /// Below q, from below 8 q.
+    /// Below q, from a square or product less at most two reduced numbers, or from a loose number.
     unsafe fn reduce(self) -> Self;
+    /// The lanes in which two reduced numbers are equal.
+    unsafe fn equal(self, other: Self) -> __mmask8;
+    /// The other's numbers in the lanes of the mask.
+    unsafe fn replaced(self, mask: __mmask8, other: Self) -> Self;
 }
 
 /// Eight numbers of Fq.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fq8([__m512i; LIMBS]);
+pub struct Fq8([__m512i; LIMBS]);
 
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 #[inline]
@@ -152,18 +163,12 @@ fn add(left: [__m512i; LIMBS], right: [__m512i; LIMBS]) -> [__m512i; LIMBS] {
 
 impl Lanes for Fq8 {
     type Number = Fq;
+    type Words = [__m512i; 4];
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
-    unsafe fn load(numbers: &[Fq; LANES]) -> Self {
-        let word = |at: usize| {
-            let words = numbers.map(|number| number.0.0[at]);
-            // SAFETY: the array is 64 bytes long; the load needs no alignment.
-            unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-        };
-        let words = [word(0), word(1), word(2), word(3)];
+    unsafe fn unpack([w0, w1, w2, w3]: Self::Words) -> Self {
         let mask = _mm512_set1_epi64(MASK.cast_signed());
-        let [w0, w1, w2, w3] = words;
         Self([
             _mm512_and_si512(w0, mask),
             _mm512_and_si512(
@@ -184,24 +189,47 @@ impl Lanes for Fq8 {
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
-    unsafe fn store(self) -> [Fq; LANES] {
-        // SAFETY: the caller has the processor.
-        let [l0, l1, l2, l3, l4] = unsafe { self.reduce() }.0;
-        let words = [
+    unsafe fn pack(self) -> Self::Words {
+        let [l0, l1, l2, l3, l4] = self.0;
+        [
             _mm512_or_si512(l0, _mm512_slli_epi64::<52>(l1)),
             _mm512_or_si512(_mm512_srli_epi64::<12>(l1), _mm512_slli_epi64::<40>(l2)),
             _mm512_or_si512(_mm512_srli_epi64::<24>(l2), _mm512_slli_epi64::<28>(l3)),
             _mm512_or_si512(_mm512_srli_epi64::<36>(l3), _mm512_slli_epi64::<16>(l4)),
-        ];
-        let mut table = [[0_u64; LANES]; 4];
-        for (row, word) in table.iter_mut().zip(words) {
+        ]
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn splat(number: Fq) -> Self {
+        let words = number.0.0.map(|word| _mm512_set1_epi64(word.cast_signed()));
+        // SAFETY: the caller has the processor.
+        unsafe { Self::unpack(words) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn to_array(self) -> [Fq; LANES] {
+        // SAFETY: the caller has the processor.
+        let rows = unsafe { self.pack() }.map(|word| {
+            let mut row = [0_u64; LANES];
             // SAFETY: a row is 64 bytes long; the store needs no alignment.
             unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), word) };
-        }
-        std::array::from_fn(|lane| {
-            let words = std::array::from_fn(|at| table[at][lane]);
-            Fq::new_unchecked(BigInt(words))
-        })
+            row
+        });
+        std::array::from_fn(|lane| Fq::new_unchecked(BigInt(rows.map(|row| row[lane]))))
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn from_array(numbers: [Fq; LANES]) -> Self {
+        let words = std::array::from_fn(|at| {
+            let words = numbers.map(|number| number.0.0[at]);
+            // SAFETY: the array is 64 bytes long; the load needs no alignment.
+            unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+        });
+        // SAFETY: the caller has the processor.
+        unsafe { Self::unpack(words) }
     }
 
     // Not inlined: a call costs little beside a hundred multiplications, and copies of them cost the compiler minutes.
@@ -256,17 +284,37 @@ impl Lanes for Fq8 {
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-    #[inline(never)]
+    #[inline]
     unsafe fn reduce(self) -> Self {
-        let below_4 = subtract_if_not_below(self.0, Above::Four);
-        let below_2 = subtract_if_not_below(below_4, Above::Two);
+        // At most 2 q and twice q more.
+        let below_2 = subtract_if_not_below(self.0, Above::Two);
         Self(subtract_if_not_below(below_2, Above::One))
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn equal(self, other: Self) -> __mmask8 {
+        let mut mask = __mmask8::MAX;
+        for at in 0..LIMBS {
+            mask &= _mm512_cmpeq_epi64_mask(self.0[at], other.0[at]);
+        }
+        mask
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn replaced(self, mask: __mmask8, other: Self) -> Self {
+        let mut chosen = self.0;
+        for (limb, other) in chosen.iter_mut().zip(other.0) {
+            *limb = _mm512_mask_blend_epi64(mask, *limb, other);
+        }
+        Self(chosen)
     }
 }
 
 /// Eight numbers of Fq2, `c0 + c1 u` with `u^2 = -1`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fq2x8 {
+pub struct Fq2x8 {
     c0: Fq8,
     c1: Fq8,
 }
@@ -274,25 +322,58 @@ pub(super) struct Fq2x8 {
 // SAFETY of all calls below: the caller has the processor.
 impl Lanes for Fq2x8 {
     type Number = Fq2;
+    type Words = [__m512i; 8];
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
-    unsafe fn load(numbers: &[Fq2; LANES]) -> Self {
+    unsafe fn unpack([a, b, c, d, e, f, g, h]: Self::Words) -> Self {
         // SAFETY: as above.
         unsafe {
             Self {
-                c0: Fq8::load(&numbers.map(|number| number.c0)),
-                c1: Fq8::load(&numbers.map(|number| number.c1)),
+                c0: Fq8::unpack([a, b, c, d]),
+                c1: Fq8::unpack([e, f, g, h]),
             }
         }
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
-    unsafe fn store(self) -> [Fq2; LANES] {
+    unsafe fn pack(self) -> Self::Words {
         // SAFETY: as above.
-        let (c0, c1) = unsafe { (self.c0.store(), self.c1.store()) };
+        let ([a, b, c, d], [e, f, g, h]) = unsafe { (self.c0.pack(), self.c1.pack()) };
+        [a, b, c, d, e, f, g, h]
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn splat(number: Fq2) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            Self {
+                c0: Fq8::splat(number.c0),
+                c1: Fq8::splat(number.c1),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn to_array(self) -> [Fq2; LANES] {
+        // SAFETY: as above.
+        let (c0, c1) = unsafe { (self.c0.to_array(), self.c1.to_array()) };
         std::array::from_fn(|lane| Fq2::new(c0[lane], c1[lane]))
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn from_array(numbers: [Fq2; LANES]) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            Self {
+                c0: Fq8::from_array(numbers.map(|number| number.c0)),
+                c1: Fq8::from_array(numbers.map(|number| number.c1)),
+            }
+        }
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
@@ -345,11 +426,31 @@ impl Lanes for Fq2x8 {
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
     unsafe fn reduce(self) -> Self {
+        let below_4 = |number: Fq8| Fq8(subtract_if_not_below(number.0, Above::Four));
         // SAFETY: as above.
         unsafe {
             Self {
-                c0: self.c0.reduce(),
-                c1: self.c1.reduce(),
+                c0: below_4(self.c0).reduce(),
+                c1: below_4(self.c1).reduce(),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn equal(self, other: Self) -> __mmask8 {
+        // SAFETY: as above.
+        unsafe { self.c0.equal(other.c0) & self.c1.equal(other.c1) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn replaced(self, mask: __mmask8, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            Self {
+                c0: self.c0.replaced(mask, other.c0),
+                c1: self.c1.replaced(mask, other.c1),
             }
         }
     }

@@ -26,14 +26,20 @@ mod backend;
 mod batch;
 mod buckets;
 mod digits;
+mod form;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod packed;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
 use ark_ec::AdditiveGroup;
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use rayon::prelude::*;
+
+use buckets::Entered;
+use form::Form;
 
 pub use backend::{Backend, Curve};
 pub use digits::{Digits, best_window};
@@ -80,25 +86,48 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
             "a number for each point"
         );
     }
+    match backend {
+        Backend::Portable => sum_in::<Affine<P>>((), parts, window),
+        #[cfg(target_arch = "x86_64")]
+        Backend::Ifma(ifma) => sum_in::<P::Wide>(ifma, parts, window),
+    }
+}
+
+/// Points that a few windows have together. Each round of additions has one inversion at least: the more points the less that costs, until
+/// they are far from a near cache.
+const POINTS_TOGETHER: usize = 1 << 15;
+
+fn sum_in<F: Form<Curve: Curve>>(
+    processor: F::Processor,
+    parts: &[Part<'_, F::Curve>],
+    window: usize,
+) -> Projective<F::Curve> {
     let entered: Vec<_> = parts
         .iter()
-        .map(|part| backend.enter(part.points))
+        .map(|part| Entered::<F>::new(processor, part))
         .collect();
-    let parts: Vec<Part<'_, P>> = parts
-        .iter()
-        .zip(&entered)
-        .map(|(part, points)| Part::new(points, part.digits))
-        .collect();
-    let sums: Vec<Projective<P>> = (0..first.digits.windows())
+    let points: usize = entered.iter().map(Entered::len).sum();
+    let windows = parts[0].digits.windows();
+    let together = (POINTS_TOGETHER / points.max(1)).clamp(1, windows);
+    let together = windows.div_ceil(windows.div_ceil(together));
+    let sums: Vec<_> = (0..windows.div_ceil(together))
         .into_par_iter()
-        .map(|index| buckets::window_sum(backend, &parts, index, window))
-        .collect();
-    sums.into_iter()
-        .rev()
-        .fold(Projective::ZERO, |higher, sum| {
-            let shifted = (0..window).fold(higher, |point, _| point.double());
-            shifted + sum
+        .map(|chunk| {
+            let from = chunk * together;
+            let range = from..windows.min(from + together);
+            buckets::window_sums(processor, &entered, range, window)
         })
+        .collect();
+    let mut sum = Projective::ZERO;
+    for weighed in sums.iter().flatten().rev() {
+        sum.double_in_place();
+        for bit in weighed.bits.iter().rev() {
+            sum.double_in_place();
+            sum += bit;
+        }
+        sum += weighed.total;
+    }
+    sum
 }
 
 /// The sum of points times numbers.

@@ -209,16 +209,8 @@ impl Prover {
 
     /// The values of A(X) B(X) - C(X) at the odd places of twice the domain.
     fn quotient(&self, wires: &[Fr]) -> Zeroizing<Vec<Fr>> {
-        let size = self.key.domain_size as usize;
-        let mut a = Zeroizing::new(vec![Fr::default(); size]);
-        let mut b = Zeroizing::new(vec![Fr::default(); size]);
-        for term in &self.key.coefficients {
-            let row = match term.side {
-                Side::A => &mut a,
-                Side::B => &mut b,
-            };
-            row[term.constraint as usize] += term.value * wires[term.wire as usize];
-        }
+        let (mut a, mut b) =
+            rayon::join(|| self.rows(Side::A, wires), || self.rows(Side::B, wires));
         let mut c: Zeroizing<Vec<Fr>> =
             Zeroizing::new(a.iter().zip(b.iter()).map(|(a, b)| *a * b).collect());
         rayon::join(
@@ -229,5 +221,15 @@ impl Prover {
             *a = *a * b - c;
         }
         a
+    }
+
+    /// One side of each constraint: the values of A, or those of B, on the domain.
+    fn rows(&self, side: Side, wires: &[Fr]) -> Zeroizing<Vec<Fr>> {
+        let mut rows = Zeroizing::new(vec![Fr::default(); self.key.domain_size as usize]);
+        let terms = self.key.coefficients.iter();
+        for term in terms.filter(|term| term.side == side) {
+            rows[term.constraint as usize] += term.value * wires[term.wire as usize];
+        }
+        rows
     }
 }
