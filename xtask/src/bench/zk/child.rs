@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use super::arkworks;
 use super::circuits::Circuit;
 use super::files::{self, Files};
-use super::mixer_program;
 use crate::bench::error::{Error, Result, doing, proving};
 use crate::bench::job::{Figures, figures, memory};
 use crate::bench::report::Spread;
@@ -135,15 +134,16 @@ fn prove_by_arkworks(files: &Files, repeats: usize) -> Result<Figures> {
 
 /// With the program read into memory before, and compiled each time, as snarkjs does.
 fn circom_witness(files: &Files, repeats: usize) -> Result<Figures> {
-    let program = fs::read(mixer_program()).map_err(doing("read the mixer's program"))?;
+    let program = fs::read(files::mixer_program()).map_err(doing("read the mixer's program"))?;
     let input = fs::read(&files.input).map_err(doing("read the mixer's input"))?;
-    let seconds = median(repeats, || {
+    let witness = || {
         let inputs = read_inputs(&input).map_err(proving("read the mixer's input"))?;
         let failed = || proving("compute the mixer's witness");
         let calculator = Calculator::new(&program, Limits::default()).map_err(failed())?;
         calculator.witness(&inputs).map_err(failed())
-    })?;
-    Ok(figures([("witness_s", seconds)]))
+    };
+    files::check_circom_witness(&witness()?)?;
+    Ok(figures([("witness_s", median(repeats, witness)?)]))
 }
 
 /// Each hash is of the one before, so that none can be left out.
@@ -221,5 +221,7 @@ mod tests {
         let input = super::super::circuits::circom_input().unwrap();
         fs::write(&files.input, input.to_string()).unwrap();
         assert!(circom_witness(&files, 1).unwrap()["witness_s"] > 0.0);
+        let zeros = vec![Fr::from(0); 3];
+        assert!(files::check_circom_witness(&zeros).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ark_bn254::Fr;
 use ark_std::rand::rngs::OsRng;
-use proof::files::{json, wtns, zkey};
+use proof::files::{json, r1cs, wtns, zkey};
 use proof::key::ProvingKey;
 use proof::r1cs::R1cs;
 use proof::setup;
@@ -15,6 +15,7 @@ use proof::verify::{Proof, Verifier};
 use super::circuits::{Circuit, circom_input};
 use crate::bench::error::{Error, Result, doing, proving};
 use crate::bench::job::{Figures, figures};
+use crate::run::root;
 
 /// Where the files of a circuit are.
 #[derive(Debug, Clone)]
@@ -49,8 +50,7 @@ impl Files {
     }
 
     pub(super) fn wires(&self) -> Result<Vec<Fr>> {
-        let bytes = fs::read(&self.wtns).map_err(doing("read the witness"))?;
-        wtns::read(&bytes).map_err(proving("read the witness"))
+        read_wires(&self.wtns)
     }
 
     /// Sees that a proof which somebody wrote is one of this witness's public inputs.
@@ -72,6 +72,31 @@ impl Files {
         let verdict = verifier.verify(public, proof);
         verdict.map_err(|error| Error::Wrong(format!("a proof that does not verify ({error})")))
     }
+}
+
+pub(super) fn read_wires(path: &Path) -> Result<Vec<Fr>> {
+    let bytes = fs::read(path).map_err(doing("read the witness"))?;
+    wtns::read(&bytes).map_err(proving("read the witness"))
+}
+
+/// The folder of the mixer's statement in Circom.
+fn circom() -> PathBuf {
+    root().join("zk-projects/mixer/circom")
+}
+
+/// The mixer's program that circom wrote.
+pub(super) fn mixer_program() -> PathBuf {
+    circom().join("withdraw.wasm")
+}
+
+/// Sees that a witness satisfies the constraints that circom wrote beside the mixer's program.
+pub(super) fn check_circom_witness(wires: &[Fr]) -> Result<()> {
+    let bytes = fs::read(circom().join("withdraw.r1cs")).map_err(doing("read constraints"))?;
+    let (constraints, _) = r1cs::read(&bytes).map_err(proving("read constraints"))?;
+    if wires.len() != constraints.wires as usize || constraints.first_unsatisfied(wires).is_some() {
+        return Err(Error::Wrong("a witness that satisfies no mixer".into()));
+    }
+    Ok(())
 }
 
 /// Writes the files of a circuit: a new witness, and a key, which is kept if it is there already. Figures of their size.

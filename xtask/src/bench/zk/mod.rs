@@ -143,11 +143,6 @@ fn snarkjs() -> Option<PathBuf> {
     super::server::is_there("node").then_some(folder)
 }
 
-/// The mixer's program that circom wrote.
-fn mixer_program() -> PathBuf {
-    root().join("zk-projects/mixer/circom/withdraw.wasm")
-}
-
 impl Place<'_> {
     fn proved(&self) -> [Circuit; 3] {
         match self.quick {
@@ -297,7 +292,9 @@ impl Place<'_> {
     }
 
     fn witness(&self, section: &mut Section) -> Result<()> {
-        let sides = self.sides(section);
+        let mut sides = self.sides(section);
+        // arkworks runs no program of circom.
+        sides.retain(|side| *side != Side::Arkworks);
         self.prepare(Circuit::Mixer, section)?;
         for run in 0..self.bench.runs {
             for circuit in self.proved() {
@@ -306,25 +303,29 @@ impl Place<'_> {
                 record(section, run, Side::Ours.text(), circuit.name(), figures);
             }
             for side in in_turn(run, &sides) {
-                let repeats = self.repeats(Circuit::Mixer);
-                let figures = match (side, &self.snarkjs) {
-                    (Side::Ours, _) => {
-                        self.child(run, Circuit::Mixer, Task::CircomWitness { repeats })?
-                    }
-                    (Side::Snarkjs, Some(snarkjs)) => {
-                        let files = Files::of(Circuit::Mixer, &self.dir);
-                        let dir = self.bench.temporary()?;
-                        let mut command = script(snarkjs, "witness");
-                        command.args([&mixer_program(), &files.input]);
-                        printed(command.arg(repeats.to_string()), dir.path())?
-                    }
-                    // arkworks brings no witness.
-                    (Side::Arkworks | Side::Snarkjs, _) => continue,
-                };
+                let figures = self.circom_witness(run, side)?;
                 record(section, run, side.text(), CIRCOM, figures);
             }
         }
         Ok(())
+    }
+
+    /// By the program that circom wrote, run by snarkjs or by us.
+    fn circom_witness(&self, run: usize, side: Side) -> Result<Figures> {
+        let repeats = self.repeats(Circuit::Mixer);
+        let snarkjs = self.snarkjs.as_deref();
+        let Some(snarkjs) = snarkjs.filter(|_| side == Side::Snarkjs) else {
+            return self.child(run, Circuit::Mixer, Task::CircomWitness { repeats });
+        };
+        eprintln!("bench: run {}: the mixer's program, snarkjs", run + 1);
+        let dir = self.bench.temporary()?;
+        let wtns = dir.path().join("witness.wtns");
+        let input = Files::of(Circuit::Mixer, &self.dir).input;
+        let mut command = script(snarkjs, "witness");
+        command.args([&files::mixer_program(), &input, &wtns]);
+        let figures = printed(command.arg(repeats.to_string()), dir.path())?;
+        files::check_circom_witness(&files::read_wires(&wtns)?)?;
+        Ok(figures)
     }
 
     fn hashes(&self, section: &mut Section) -> Result<()> {

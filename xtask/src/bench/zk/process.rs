@@ -46,7 +46,8 @@ pub(super) fn run(command: &mut Command, output: &Path) -> Result<Taken> {
     })
 }
 
-/// Waits for a child of this process that nobody else waits for. Its wait status, and the most memory it had in bytes.
+/// Waits for a child of this process that nobody else waits for. Its wait status, and the most memory it had in bytes, which only the
+/// system call tells: neither std nor rustix hands it on.
 fn wait(child: u32) -> io::Result<(i32, f64)> {
     let mut status = 0;
     // SAFETY: `rusage` is made of integers, for which zeros are values.

@@ -1,7 +1,7 @@
 // Times snarkjs within one process: prints figures as one line of JSON. Started by `cargo run -p xtask -- bench zk`.
 //
 //   node snarkjs.cjs SNARKJS prove ZKEY WTNS VKEY PROOF PUBLIC REPEATS     writes the last proof
-//   node snarkjs.cjs SNARKJS witness WASM INPUT REPEATS
+//   node snarkjs.cjs SNARKJS witness WASM INPUT WTNS REPEATS               writes the last witness
 //
 // Files are read into memory before, and the first of REPEATS + 1 rounds does not count.
 
@@ -45,9 +45,14 @@ async function prove([zkey, wtns, vkey, proofFile, publicFile]) {
   return { prove_s, verify_s };
 }
 
-async function witness([wasm, inputFile]) {
+async function witness([wasm, inputFile, wtnsFile]) {
   const [program, input] = [bytes(wasm), json(inputFile)];
-  const witness_s = await median(() => snarkjs.wtns.calculate(input, program, { type: 'mem' }));
+  let made;
+  const witness_s = await median(async () => {
+    made = { type: 'mem' };
+    await snarkjs.wtns.calculate(input, program, made);
+  });
+  fs.writeFileSync(wtnsFile, made.data);
   return { witness_s };
 }
 
