@@ -179,8 +179,10 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "xtask",
-        may_use: &["storage", "wire", "commands", "history", "raft-sim"],
-        reason: "measures engines in-process, and servers and clusters as the programs that users run",
+        may_use: &[
+            "storage", "wire", "commands", "history", "raft-sim", "gadgets", "proof", "mixer",
+        ],
+        reason: "measures engines and the prover in-process, the latter on the mixer's circuit, and servers, clusters and zk-prove as the programs that users run",
     },
 ];
 

@@ -54,7 +54,7 @@ enum Verb {
     Planted(planted::Arguments),
     /// Compile the contracts by solc into smart-contracts/out (needs Node, and `npm ci` there)
     Sol(sol::Arguments),
-    /// Measure engine and server against their peers and write docs/benchmarks.md
+    /// Measure engine, server, replicated store or prover against their peers and write docs/benchmarks*.md
     Bench(bench::Arguments),
     /// Run seeds of the Raft simulation, on all cores
     Sim(sim::Arguments),

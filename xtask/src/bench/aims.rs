@@ -111,6 +111,14 @@ impl Aim {
         }
     }
 
+    /// With what must be reached where the aim is more than that.
+    pub(super) fn with_least(self, least: Goal) -> Self {
+        Self {
+            least: Some(least),
+            ..self
+        }
+    }
+
     /// How it went.
     pub(crate) fn verdict(&self) -> Verdict {
         let Some(Spread { median, .. }) = self.measured else {
@@ -189,14 +197,14 @@ fn writer_aims(section: &Section) -> Vec<Aim> {
 
 fn open_aims(section: &Section) -> Vec<Aim> {
     let aim = |what: &str, unit, goal, measured| Aim::of(section, what, unit, goal, measured);
-    let memory = |subject: &str| Aim {
-        least: Some(Goal::AtMost(96.0)),
-        ..aim(
+    let memory = |subject: &str| {
+        aim(
             &format!("memory per key beyond the key, opened {subject}"),
             Unit::Bytes,
             Goal::AtMost(64.0),
             section.spread(subject, "bytes_per_key"),
         )
+        .with_least(Goal::AtMost(96.0))
     };
     vec![
         aim(
@@ -244,10 +252,8 @@ fn server_aims(section: &Section) -> Vec<Aim> {
                 let what = format!("{command}{depth}, {} against {}", policy.kvs, policy.redis);
                 let measured = section.ratio((ours, &figure), &[(redis, &figure)]);
                 let goal = Goal::AtLeast(1.0);
-                aims.push(Aim {
-                    least: Some(Goal::AtLeast(0.8)),
-                    ..Aim::of(section, &what, Unit::Times, goal, measured)
-                });
+                let aim = Aim::of(section, &what, Unit::Times, goal, measured);
+                aims.push(aim.with_least(Goal::AtLeast(0.8)));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::error::{Result, doing};
 use super::job::{Figures, Job, disk_bytes, figures, memory, timed};
 use super::report::{Sample, Section};
 use super::stores::{Name, all_right};
-use super::{Bench, Scale};
+use super::{Bench, Scale, in_turn};
 
 /// Longest key and value of the course's pairs, in bytes.
 const LONGEST: usize = 100_000;
@@ -30,7 +30,7 @@ pub(crate) fn section(bench: &Bench, section: &mut Section) -> Result<()> {
     section.set("batch", batch as f64);
     section.set("large_pairs", large_pairs as f64);
     for run in 0..bench.runs {
-        for name in bench.in_turn(run, Name::ALL) {
+        for name in in_turn(run, &Name::ALL) {
             let mut all = Figures::new();
             let mut job = |job| -> Result<()> {
                 all.extend(bench.child(run, job)?);

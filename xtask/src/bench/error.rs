@@ -30,6 +30,9 @@ pub(crate) enum Error {
     /// Nodes could not be run.
     #[error(transparent)]
     Cluster(#[from] crate::cluster::Error),
+    /// Keys, witnesses or proofs.
+    #[error("cannot {action}: {reason}")]
+    Zk { action: String, reason: String },
     /// JSON of ours that cannot be read.
     #[error("cannot understand {what}: {source}")]
     Json {
@@ -51,6 +54,15 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 pub(crate) fn doing(action: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let action = action.into();
     move |source| Error::Io { action, source }
+}
+
+/// For `map_err`: says what was being done with keys, witnesses or proofs, whose errors are of many types.
+pub(crate) fn proving<E: std::fmt::Display>(action: impl Into<String>) -> impl FnOnce(E) -> Error {
+    let action = action.into();
+    move |error| Error::Zk {
+        action,
+        reason: error.to_string(),
+    }
 }
 
 /// For `map_err`: redb has one error type per call.

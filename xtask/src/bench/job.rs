@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result, doing};
 use super::stores::Name;
-use super::{engine, open, writers};
+use super::{engine, open, writers, zk};
 
 /// What a measurement gives: names and values, units in the names.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -58,6 +58,11 @@ pub(crate) enum Job {
     Open { pairs: usize },
     /// Overwrite everything so many times.
     Overwrite { pairs: usize, rounds: usize },
+    /// Something with keys and proofs.
+    Zk {
+        circuit: zk::Circuit,
+        task: zk::Task,
+    },
 }
 
 /// A job, where to do it and on what data.
@@ -120,6 +125,7 @@ fn run(order: &Order) -> Result<Figures> {
         }),
         Job::Open { pairs } => open::open(dir, pairs),
         Job::Overwrite { pairs, rounds } => open::overwrite(dir, *seed, pairs, rounds),
+        Job::Zk { circuit, task } => zk::run_task(circuit, task, dir),
     }
 }
 

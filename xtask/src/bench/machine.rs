@@ -57,6 +57,23 @@ impl Machine {
             .find_map(|line| line.strip_prefix("etcd Version: "));
         version.map(str::to_owned)
     }
+
+    /// What the prover is compared with: arkworks' crate as it is locked, snarkjs as its `package.json` says, and what runs it.
+    pub(crate) fn prover_peers(snarkjs: Option<&Path>) -> BTreeMap<String, String> {
+        let mut peers = locked_versions(&read(root().join("Cargo.lock")), &["ark-groth16"]);
+        if let Some(snarkjs) = snarkjs {
+            let package = read(snarkjs.join("package.json"));
+            peers.insert("snarkjs".into(), package_version(&package));
+            peers.insert("node".into(), said("node", &["--version"]));
+        }
+        peers
+    }
+}
+
+/// The version in a `package.json`.
+fn package_version(text: &str) -> String {
+    let package: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    or_unknown(package["version"].as_str().unwrap_or_default())
 }
 
 const UNKNOWN: &str = "unknown";
@@ -172,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_come_from_the_lock_file_and_from_what_redis_says() {
+    fn versions_come_from_the_lock_file_from_what_redis_says_and_from_packages() {
         let lock = "[[package]]\nname = \"redb\"\nversion = \"4.6.0\"\n\n[[package]]\nname = \"other\"\nversion = \"1.0.0\"\n";
         let versions = locked_versions(lock, &["redb", "sled"]);
         assert_eq!(
@@ -181,6 +198,8 @@ mod tests {
         );
         let line = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0";
         assert_eq!(redis_version(line).as_deref(), Some("7.0.15"));
+        assert_eq!(package_version(r#"{"version": "0.7.6"}"#), "0.7.6");
+        assert_eq!(package_version(""), UNKNOWN);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! One command that measures both sides of each comparison in turn, in one run, and writes the raw results
 //! (`docs/benchmarks.json`), a page (`docs/benchmarks.md`) and plots (`docs/plots`). `bench render` makes page and plots
-//! from results measured before. The replicated store has a page of its own (`bench raft`, module `raft`).
+//! from results measured before. The replicated store and the zero-knowledge prover have pages of their own (`bench raft`, module
+//! `raft`; `bench zk`, module `zk`).
 //!
 //! # What it guarantees
 //!
@@ -26,6 +27,7 @@
 //! ```
 
 mod aims;
+mod build;
 mod data;
 mod engine;
 mod error;
@@ -39,6 +41,7 @@ mod report;
 mod server;
 mod stores;
 mod writers;
+mod zk;
 
 use std::path::{Path, PathBuf};
 
@@ -84,6 +87,8 @@ enum Target {
     Server,
     /// The replicated store against etcd; not part of `all`, and with a page of its own
     Raft,
+    /// The prover against snarkjs and ark-groth16; not part of `all`, and with a page of its own
+    Zk,
     All,
     Render,
 }
@@ -196,12 +201,14 @@ impl Bench {
         eprintln!("bench: run {}: {job:?}", run + 1);
         job::measure(&self.order(run, job, dir.path()))
     }
+}
 
-    /// The sides in another order each run, so that none always comes first.
-    pub(crate) fn in_turn<T, const N: usize>(&self, run: usize, mut sides: [T; N]) -> [T; N] {
-        sides.rotate_left(run % N);
-        sides
-    }
+/// The sides in another order each run, so that none always comes first.
+pub(crate) fn in_turn<T: Clone>(run: usize, sides: &[T]) -> Vec<T> {
+    let mut sides = sides.to_vec();
+    let first = run % sides.len().max(1);
+    sides.rotate_left(first);
+    sides
 }
 
 /// `cargo xtask bench`.
@@ -216,18 +223,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&out).map_err(doing("create the folder of the page"))?;
     let dir = arguments.dir.clone();
     let dir = dir.unwrap_or_else(|| build.join("bench-data"));
-    let (mut raft, raft_results) = raft::results(&out)?;
+    let (mut raft, raft_results) = Report::beside(&out, raft::RESULTS)?;
+    let (mut zk, zk_results) = Report::beside(&out, zk::RESULTS)?;
     if arguments.target == Target::Raft {
         let bench = prepare(arguments, &dir)?;
         let section = || section(&bench, arguments);
         raft::measure(&bench, arguments, section, (&mut raft, &raft_results))?;
         return raft::write(&raft, &out);
     }
+    if arguments.target == Target::Zk {
+        let bench = prepare(arguments, &dir)?;
+        let section = || section(&bench, arguments);
+        zk::measure(&bench, arguments.quick, section, (&mut zk, &zk_results))?;
+        return zk::write(&zk, &out);
+    }
     let results = out.join("benchmarks.json");
     let mut report = Report::read(&results)?;
     if arguments.target == Target::Render {
         raft.write(&raft_results)?;
         raft::write(&raft, &out)?;
+        zk.write(&zk_results)?;
+        zk::write(&zk, &out)?;
     } else {
         measure(arguments, &dir, &mut report, &results)?;
     }
@@ -317,13 +333,9 @@ mod tests {
 
     #[test]
     fn every_side_comes_first_in_some_run() {
-        let bench = Bench {
-            scale: Scale::QUICK,
-            runs: 3,
-            dir: PathBuf::new(),
-        };
-        let first = [0, 1, 2].map(|run| bench.in_turn(run, ['a', 'b', 'c'])[0]);
+        let first = [0, 1, 2].map(|run| in_turn(run, &['a', 'b', 'c'])[0]);
         assert_eq!(first, ['a', 'b', 'c']);
+        assert!(in_turn::<char>(1, &[]).is_empty());
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(super) fn thousands(per_s: f64) -> String {
     }
 }
 
-fn mebibytes(bytes: f64) -> String {
+pub(super) fn mebibytes(bytes: f64) -> String {
     format!("{:.0} MiB", bytes / f64::from(1 << 20))
 }
 

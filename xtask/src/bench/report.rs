@@ -1,7 +1,7 @@
 //! The raw results, kept in `docs/benchmarks.json`, and what is computed from them: medians and ratios.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,12 @@ impl Report {
             what: "the results measured before".into(),
             source,
         })
+    }
+
+    /// The results of before in the file `name` of `folder`, and where they are.
+    pub(crate) fn beside(folder: &Path, name: &str) -> Result<(Self, PathBuf)> {
+        let path = folder.join(name);
+        Ok((Self::read(&path)?, path))
     }
 
     /// Writes everything measured.

@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::build::build;
 use super::error::{Error, Result, doing};
 use super::job::{Figures, quiet_disk, wait_until};
 use super::report::{Sample, Section};
-use super::{Bench, Scale};
+use super::{Bench, Scale, in_turn};
 
 /// How long a server may take to answer after its start, and to leave when asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,7 +91,7 @@ pub(crate) fn section(bench: &Bench, section: &mut Section) -> Result<()> {
         section.note(&format!("SKIPPED: {} not installed", missing.join(" and ")));
         return Ok(());
     }
-    let kvs_server = match build_kvs_server() {
+    let kvs_server = match build(&["project-5"], "kvs-server") {
         Ok(program) => program,
         Err(error) => {
             section.note(&format!("SKIPPED: {error}"));
@@ -99,7 +100,7 @@ pub(crate) fn section(bench: &Bench, section: &mut Section) -> Result<()> {
     };
     for run in 0..bench.runs {
         for policy in POLICIES {
-            for server in bench.in_turn(run, [Server::Redis, Server::Kvs]) {
+            for server in in_turn(run, &[Server::Redis, Server::Kvs]) {
                 let figures = measure(bench, server, policy, &kvs_server)?;
                 section
                     .samples
@@ -133,41 +134,6 @@ pub(super) fn is_there(program: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
-}
-
-/// Builds `kvs-server` with the profile of this program and says where it is.
-fn build_kvs_server() -> Result<PathBuf> {
-    const PROGRAM: &str = "kvs-server";
-    let failed = |reason: &str| Error::Program {
-        program: PROGRAM.into(),
-        reason: reason.into(),
-    };
-    let mut arguments = vec![
-        "build",
-        "--quiet",
-        "--package",
-        "project-5",
-        "--bin",
-        PROGRAM,
-    ];
-    if !cfg!(debug_assertions) {
-        arguments.push("--release");
-    }
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let status = Command::new(cargo)
-        .args(arguments)
-        .current_dir(crate::run::root())
-        .status()
-        .map_err(doing("run cargo"))?;
-    if !status.success() {
-        return Err(failed("it could not be built"));
-    }
-    let own = std::env::current_exe().map_err(doing("find this program"))?;
-    let program = own.with_file_name(PROGRAM);
-    match program.exists() {
-        true => Ok(program),
-        false => Err(failed("it is not beside this program after building it")),
-    }
 }
 
 fn measure(bench: &Bench, server: Server, policy: Policy, kvs_server: &Path) -> Result<Figures> {

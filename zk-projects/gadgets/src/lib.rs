@@ -9,6 +9,7 @@
 //! | [`merkle`] | incremental trees of arity 2 and 4, and a path in them | a hash and 2 or 5 for each level |
 //! | [`nullifier`] | numbers that mark a secret as used without showing it | those of the hash |
 //! | [`range`] | numbers as bits: below 2^n, and the one representation below r | n + 1, and 354 |
+//! | [`sha256`] | the hash of the world outside | 31,000 for 64 bytes |
 //! | [`context`] | what a call says besides the statement, as one public input | 1 |
 //!
 //! # What it guarantees
@@ -26,4 +27,5 @@ pub mod merkle;
 pub mod nullifier;
 pub mod poseidon;
 pub mod range;
+pub mod sha256;
 pub mod wire;

@@ -62,6 +62,11 @@ impl Wire {
         self.value
     }
 
+    /// Whether the value is part of the circuit.
+    pub(crate) fn is_constant(&self) -> bool {
+        matches!(self.form, Form::Constant)
+    }
+
     /// Adds a constant.
     pub fn add_constant(&mut self, constant: Fr) {
         self.add_multiple(&Self::constant(constant), Fr::ONE);

@@ -15,12 +15,15 @@ use gadgets::merkle::{Binary, PathWires, Quaternary, Shape, Tree, path_root};
 use gadgets::nullifier::{of_note_wires, scoped_wires};
 use gadgets::poseidon::hash_wires;
 use gadgets::range::{bits, strict_bits};
+use gadgets::sha256::{self, Word};
 use gadgets::wire::{Circuit, Wire};
 
 const GOLDEN: &str = "tests/golden/constraints.txt";
 
 /// Constraints of Poseidon in circomlib 2.0.5, compiled by circom 2.2.3 with `--O2`.
 const CIRCOMLIB: [(usize, usize); 4] = [(1, 213), (2, 240), (4, 297), (16, 609)];
+/// Constraints of its SHA-256 of 512 bits.
+const CIRCOMLIB_SHA256: usize = 59_281;
 /// Constraints of its `Num2Bits_strict`.
 const CIRCOMLIB_STRICT_BITS: usize = 515;
 
@@ -37,6 +40,15 @@ fn poseidon(count: u64) -> usize {
 
 fn strict() -> usize {
     let solved = solve(|circuit| strict_bits(circuit, &inputs(circuit, 1)[0]));
+    solved.constraints.len()
+}
+
+/// With those that say that the message's bits are bits.
+fn sha256(words: usize) -> usize {
+    let solved = solve(|circuit| {
+        let message: Result<Vec<_>, _> = (0..words).map(|_| Word::private(circuit, 5)).collect();
+        sha256::hash_wires(circuit, &message?).map(drop)
+    });
     solved.constraints.len()
 }
 
@@ -82,6 +94,8 @@ fn circuits_have_the_constraints_of_the_golden_file() {
         count(&|c, w| drop(bits(c, &w[0], 128).unwrap())),
     );
     line("range, strict", strict());
+    line("sha256, 32 bytes", sha256(8));
+    line("sha256, 64 bytes", sha256(16));
     line("context", count(&|c, w| context::bind(c, &w[0]).unwrap()));
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(GOLDEN, &text).unwrap();
@@ -94,5 +108,6 @@ fn no_circuit_has_more_constraints_than_circomlib() {
     for (count, theirs) in CIRCOMLIB {
         assert!(poseidon(count as u64) <= theirs, "{count} inputs");
     }
+    assert!(sha256(16) <= CIRCOMLIB_SHA256);
     assert!(strict() <= CIRCOMLIB_STRICT_BITS);
 }

@@ -120,8 +120,19 @@ pub fn constraints<S: Statement>(
     public: &S::Public,
     private: &S::Private,
 ) -> Result<R1cs, SynthesisError> {
+    constraints_of(|system| S::synthesize(system, public, private))
+}
+
+/// The constraints of a circuit without a statement; `synthesize` does what [`Statement::synthesize`] does.
+///
+/// # Errors
+///
+/// Those of its synthesis.
+pub fn constraints_of(
+    synthesize: impl FnOnce(&ConstraintSystemRef<Fr>) -> Result<PrivateInputs, SynthesisError>,
+) -> Result<R1cs, SynthesisError> {
     let system = new_system(SynthesisMode::Setup);
-    let PrivateInputs(private_inputs) = S::synthesize(&system, public, private)?;
+    let PrivateInputs(private_inputs) = synthesize(&system)?;
     system.finalize();
     Ok(R1cs {
         private_inputs,
@@ -140,11 +151,22 @@ pub fn witness<S: Statement>(
     public: &S::Public,
     private: &S::Private,
 ) -> Result<Vec<Fr>, SynthesisError> {
+    witness_of(|system| S::synthesize(system, public, private))
+}
+
+/// As [`witness`], of a circuit without a statement.
+///
+/// # Errors
+///
+/// Those of its synthesis.
+pub fn witness_of(
+    synthesize: impl FnOnce(&ConstraintSystemRef<Fr>) -> Result<PrivateInputs, SynthesisError>,
+) -> Result<Vec<Fr>, SynthesisError> {
     let system = new_system(SynthesisMode::Prove {
         construct_matrices: false,
         generate_lc_assignments: false,
     });
-    S::synthesize(&system, public, private)?;
+    synthesize(&system)?;
     let mut wires = system.instance_assignment()?;
     wires.extend(system.witness_assignment()?);
     debug_assert_eq!(wires[0], Fr::ONE);

@@ -10,7 +10,7 @@ mod failover;
 mod load;
 mod page;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use self::cluster::{Cluster, NODES, Setup, Side};
@@ -18,7 +18,7 @@ use self::load::{KEYS, VALUE_BYTES, Work};
 use super::error::{Result, doing};
 use super::job::{Figures, quiet_disk};
 use super::report::{Report, Sample, Section};
-use super::{Arguments, Bench, Machine};
+use super::{Arguments, Bench, Machine, in_turn};
 
 pub(crate) use page::write;
 
@@ -165,30 +165,4 @@ async fn fail_over(
         }
     }
     Ok(())
-}
-
-/// The sides in another order each run, so that none always comes first.
-fn in_turn<T: Clone>(run: usize, sides: &[T]) -> Vec<T> {
-    let mut sides = sides.to_vec();
-    let first = run % sides.len().max(1);
-    sides.rotate_left(first);
-    sides
-}
-
-/// The results of before, and where they are.
-pub(crate) fn results(out: &Path) -> Result<(Report, PathBuf)> {
-    let path = out.join(RESULTS);
-    Ok((Report::read(&path)?, path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_side_comes_first_in_some_run() {
-        let first = [0, 1, 2].map(|run| in_turn(run, &['a', 'b'])[0]);
-        assert_eq!(first, ['a', 'b', 'a']);
-        assert!(in_turn::<char>(1, &[]).is_empty());
-    }
 }
