@@ -8,7 +8,7 @@ use smart_contracts::chain::{CallError, Chain, Receipt};
 use smart_contracts::contracts;
 
 use crate::support::{
-    ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, proof_words,
+    ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, proof_argument,
     refusal,
 };
 
@@ -75,7 +75,7 @@ fn a_member_signals_once_per_topic_whatever_the_proof() {
     let mut other = call.clone();
     let prover = Prover::of(4);
     let proof = prover.prove(&scene.inputs(arbitrary(1), arbitrary(2), TOPIC, b"yes"));
-    other.proof = proof_words(&prover.rerandomize(&proof));
+    other.proof = proof_argument(&prover.rerandomize(&proof));
     assert!(matches!(
         refusal(scene.send(&other)),
         Errors::AlreadySignalled(_)

@@ -9,7 +9,7 @@ use smart_contracts::contracts;
 
 use crate::support::{
     ALICE, BOB, CAROL, CHAIN_ID, Prover, arbitrary, context, deploy, ether, new_chain, order,
-    proof_words, refusal,
+    proof_argument, refusal,
 };
 
 pub(crate) const NOBODY: Address = Address::ZERO;
@@ -169,7 +169,7 @@ fn a_note_is_paid_once_also_with_another_proof_and_under_another_root() {
         context(&(U256::from(CHAIN_ID), scene.mixer, BOB, NOBODY, U256::ZERO).abi_encode()),
     ];
     let mut other = call.clone();
-    other.proof = proof_words(&Prover::of(3).rerandomize(&Prover::of(3).prove(&inputs)));
+    other.proof = proof_argument(&Prover::of(3).rerandomize(&Prover::of(3).prove(&inputs)));
     assert_ne!(other.proof, call.proof);
     assert!(matches!(
         refusal(scene.withdraw(&other)),
