@@ -146,6 +146,10 @@ sol! {
         function reentryReturned() external view returns (bytes);
     }
 
+    interface Batch {
+        function run(address target, bytes[] calldata calls) external;
+    }
+
     interface Hashes {
         function hash2(uint256 a, uint256 b) external pure returns (uint256);
         function hash4(uint256 a, uint256 b, uint256 c, uint256 d) external pure returns (uint256);

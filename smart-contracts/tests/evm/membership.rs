@@ -9,7 +9,7 @@ use smart_contracts::contracts;
 
 use crate::support::{
     ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, proof_argument,
-    refusal,
+    refusal, through_a_contract,
 };
 
 const TOPIC: B256 = B256::repeat_byte(0x31);
@@ -145,6 +145,10 @@ fn only_the_administrator_changes_the_list_and_old_lists_do_not_count() {
         refusal(scene.chain.call(BOB, scene.group, U256::ZERO, &change)),
         Errors::NotAdministrator(_)
     ));
+    // A contract that the administrator calls is not the administrator.
+    let batch = deploy(&mut scene.chain, contracts::BATCH, &());
+    let outcome = through_a_contract(&mut scene.chain, batch, scene.group, &[&change]);
+    assert!(matches!(refusal(outcome), Errors::NotAdministrator(_)));
     let beyond = Membership::setRootCall { root_: order() };
     assert!(matches!(
         refusal(scene.chain.call(ALICE, scene.group, U256::ZERO, &beyond)),

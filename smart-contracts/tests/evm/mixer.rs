@@ -153,6 +153,22 @@ fn a_deposit_is_of_the_denomination_new_and_in_the_field() {
 }
 
 #[test]
+fn a_mixer_whose_tree_is_full_still_pays() {
+    let mut scene = scene();
+    let call = scene.withdrawal(arbitrary(2), BOB, NOBODY, U256::ZERO);
+    let full = U256::from(1 << 20);
+    scene.chain.set_storage(scene.mixer, U256::ZERO, full);
+    let count = Mixer::leafCountCall {};
+    let count = scene.chain.view(ALICE, scene.mixer, &count).unwrap();
+    assert_eq!(count, full, "the first slot is the count");
+    assert!(matches!(
+        refusal(scene.deposit(arbitrary(3))),
+        Errors::TreeFull(_)
+    ));
+    scene.withdraw(&call).unwrap();
+}
+
+#[test]
 fn a_note_is_paid_once_also_with_another_proof_and_under_another_root() {
     let mut scene = scene();
     scene.deposit(arbitrary(3)).unwrap();

@@ -9,6 +9,7 @@ use smart_contracts::contracts;
 
 use crate::support::{
     ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, refusal,
+    through_a_contract,
 };
 
 const USER: B256 = B256::repeat_byte(0x11);
@@ -132,6 +133,27 @@ fn a_login_is_for_one_sender_action_expiry_contract_and_chain() {
         &call
     )));
     scene.send(ALICE, &call).unwrap();
+}
+
+/// A contract that a user calls could otherwise log in as the user.
+#[test]
+fn the_sender_is_who_calls_also_if_that_is_a_contract() {
+    let mut scene = scene();
+    let batch = deploy(&mut scene.chain, contracts::BATCH, &());
+    let for_alice = scene.login(0);
+    let for_batch = Registry::loginCall {
+        proof: scene.prove(arbitrary(1), 0, ACTION, batch),
+        ..for_alice.clone()
+    };
+    let mut send = |call: &_| through_a_contract(&mut scene.chain, batch, scene.registry, &[call]);
+    assert!(is_rejected(send(&for_alice)));
+    send(&for_batch).unwrap();
+    let event = scene
+        .chain
+        .events_of::<Registry::LoggedIn>(scene.registry)
+        .next()
+        .unwrap();
+    assert_eq!(event.sender, batch);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use alloy_primitives::{Address, B256, U256, address};
-use alloy_sol_types::SolValue;
+use alloy_sol_types::{SolCall, SolValue};
 use ark_bn254::{Bn254, Fr};
 use ark_ff::{BigInteger, PrimeField};
 use ark_groth16::Groth16;
@@ -17,8 +17,9 @@ use ark_std::rand::SeedableRng;
 use proof::key::{Origin, VerifyingKey};
 use proof::verify::Proof;
 use rand_chacha::ChaCha20Rng;
+use smart_contracts::abi::Batch;
 pub(crate) use smart_contracts::chain::refusal;
-use smart_contracts::chain::{Block, Chain};
+use smart_contracts::chain::{Block, CallError, Chain};
 use smart_contracts::contracts::Artifact;
 use smart_contracts::verifier;
 pub(crate) use smart_contracts::words::{number, proof_argument, word};
@@ -150,6 +151,18 @@ impl Prover {
         let code = verifier::creation_code(&self.verifying_key(), Origin::Demo).unwrap();
         chain.deploy(ALICE, &code, &[]).unwrap().created
     }
+}
+
+/// Alice calls a contract several times in one transaction, through another contract.
+pub(crate) fn through_a_contract(
+    chain: &mut Chain,
+    batch: Address,
+    target: Address,
+    calls: &[&impl SolCall],
+) -> Result<(), CallError> {
+    let calls = calls.iter().map(|call| call.abi_encode().into()).collect();
+    let run = Batch::runCall { target, calls };
+    chain.call(ALICE, batch, U256::ZERO, &run).map(drop)
 }
 
 /// A number nobody else uses, below r.
