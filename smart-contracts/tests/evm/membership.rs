@@ -158,6 +158,11 @@ fn only_the_administrator_changes_the_list_and_old_lists_do_not_count() {
         .chain
         .call(ALICE, scene.group, U256::ZERO, &change)
         .unwrap();
+    let roots = scene
+        .chain
+        .events_of::<Membership::RootChanged>(scene.group);
+    let roots: Vec<U256> = roots.map(|changed| changed.root).collect();
+    assert_eq!(roots, [arbitrary(1), arbitrary(7)]);
     assert!(matches!(
         refusal(scene.send(&call)),
         Verifier::VerifierErrors::ProofRejected(_)

@@ -194,6 +194,12 @@ fn a_name_is_registered_once_with_a_commitment_in_the_field() {
         ));
     }
     register(other, arbitrary(2)).unwrap();
+    let event = scene
+        .chain
+        .events_of::<Registry::Registered>(scene.registry)
+        .last()
+        .unwrap();
+    assert_eq!((event.user, event.commitment), (other, arbitrary(2)));
     let mut call = scene.login(0);
     assert!(matches!(
         refusal({
@@ -220,6 +226,9 @@ fn the_commitment_changes_only_with_a_proof_for_that_change() {
             },
         )
         .unwrap();
+    // Tagged, so that no other contract's action is taken for it.
+    let tagged = ("change commitment", arbitrary(5)).abi_encode_params();
+    assert_eq!(action, alloy_primitives::keccak256(tagged));
     let mut call = Registry::changeCall {
         proof: scene.login(0).proof,
         user: USER,

@@ -104,7 +104,8 @@ fn a_withdrawal_with_anything_changed_is_refused() {
     let contract = scene.contract;
     let withdraw = scene.withdrawal();
     let first = scene.chain.events_of::<Deposited>(contract).next().unwrap();
-    let changes: [(&str, &dyn Fn(&mut withdrawCall)); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut withdrawCall);
+    let changes: [(&str, Change<'_>); 5] = [
         ("an older root", &|call| call.root = first.root),
         ("nullifier", &|call| call.nullifierHash += U256::ONE),
         ("recipient", &|call| call.recipient = ALICE),

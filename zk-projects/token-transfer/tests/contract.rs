@@ -183,7 +183,8 @@ fn a_transaction_with_anything_changed_is_refused() {
     let prepared = scene.ann.prepare(&leave, &mut scene.random).unwrap();
     let call = transact_call(&prepared);
     let empty = word(token_transfer::statement::TREE.zeros()[10]);
-    let changes: [(&str, &dyn Fn(&mut Transaction)); 9] = [
+    type Change<'a> = &'a dyn Fn(&mut Transaction);
+    let changes: [(&str, Change<'_>); 9] = [
         ("root: that of no notes", &|t| t.root = empty),
         ("pair: a commitment", &|t| t.commitments[0] += U256::ONE),
         ("pair: their order", &|t| t.commitments.swap(0, 1)),
