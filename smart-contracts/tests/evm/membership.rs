@@ -86,6 +86,11 @@ fn a_member_signals_once_per_topic_whatever_the_proof() {
         Errors::AlreadySignalled(_)
     ));
     scene.send(&scene.signal(arbitrary(3), b"no")).unwrap();
+    let mut elsewhere = call.clone();
+    elsewhere.topic = B256::repeat_byte(0x32);
+    let inputs = scene.inputs(arbitrary(1), arbitrary(2), elsewhere.topic, b"yes");
+    elsewhere.proof = prover.prove_words(&inputs);
+    scene.send(&elsewhere).unwrap();
 }
 
 #[test]
