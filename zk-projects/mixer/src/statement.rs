@@ -113,7 +113,7 @@ pub struct Call {
     pub contract: [u8; 20],
     /// Who is paid.
     pub recipient: [u8; 20],
-    /// Who sends the transaction for the fee; zeros for nobody.
+    /// Who sends the transaction for the fee; zeros for nobody, where that is 0.
     pub relayer: [u8; 20],
     /// What the relayer keeps of the denomination, in its smallest unit.
     pub fee: u128,
