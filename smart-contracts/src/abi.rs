@@ -1,6 +1,8 @@
 //! Calls, errors and events of the contracts, as Rust types.
 //!
-//! Declared here once more because the sources refer to each other; a test compares every signature with solc's output.
+//! Declared here once more, because `sol!` follows no imports and so cannot read the sources. A test compares names and types of what
+//! functions take, errors and events of the applications' contracts with solc's output. What is only of tests is declared as far as
+//! they use it.
 
 #![allow(missing_docs)] // the sources document what is declared here
 
@@ -144,6 +146,10 @@ sol! {
         function behave(bool refuses_, address target_, bytes calldata data_) external;
         function reentrySucceeded() external view returns (bool);
         function reentryReturned() external view returns (bytes);
+    }
+
+    interface Batch {
+        function run(address target, bytes[] calldata calls) external;
     }
 
     interface Hashes {

@@ -64,6 +64,7 @@ artifacts! {
     DEMO_TOKEN = "DemoToken": "A token that anyone can mint, for demonstrations.";
     HOSTILE_TOKEN = "HostileToken": "A token that misbehaves as told, for tests.";
     HOSTILE_RECIPIENT = "HostileRecipient": "A receiver of ether that misbehaves as told, for tests.";
+    BATCH = "Batch": "A contract between a person and another contract, for tests.";
     HASHES = "Hashes": "The hash libraries behind functions, for tests.";
     TREE = "Tree": "The tree alone, for tests.";
 }

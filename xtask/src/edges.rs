@@ -126,14 +126,14 @@ const TABLE: &[Row] = &[
         reason: "the only crate that knows how trees and sets of numbers lie in an engine",
     },
     Row {
-        name: "statement-suite",
-        may_use: &["proof"],
-        reason: "one test suite for every statement; a dev-dependency only",
-    },
-    Row {
         name: "smart-contracts",
         may_use: &["gadgets", "proof"],
         reason: "verifies proofs and hashes as circuits do; knows no application",
+    },
+    Row {
+        name: "statement-suite",
+        may_use: &["proof", "smart-contracts"],
+        reason: "one test suite for every statement and its contract; a dev-dependency only",
     },
     Row {
         name: "mixer",
@@ -149,17 +149,38 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "token-transfer",
-        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        may_use: &[
+            "storage",
+            "zk-store",
+            "gadgets",
+            "proof",
+            "statement-suite",
+            "smart-contracts",
+        ],
         reason: "an application imports what it does not teach, and never another application",
     },
     Row {
         name: "merkle-proof",
-        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        may_use: &[
+            "storage",
+            "zk-store",
+            "gadgets",
+            "proof",
+            "statement-suite",
+            "smart-contracts",
+        ],
         reason: "an application imports what it does not teach, and never another application",
     },
     Row {
         name: "password-verifier",
-        may_use: &["storage", "zk-store", "gadgets", "proof", "statement-suite"],
+        may_use: &[
+            "storage",
+            "zk-store",
+            "gadgets",
+            "proof",
+            "statement-suite",
+            "smart-contracts",
+        ],
         reason: "an application imports what it does not teach, and never another application",
     },
     Row {

@@ -1,6 +1,7 @@
 //! `cargo xtask sol`: compiles the contracts by npm's solc, the only step that needs Node.
 //!
-//! `smart-contracts/compile.mjs` does the work. `--check` compiles into a temporary folder and compares, byte by byte.
+//! `smart-contracts/compile.mjs` does the work, in a temporary folder. Then `smart-contracts/out` is made to be the same, or, with
+//! `--check`, compared byte by byte. In both, a file that comes from no source any more is noticed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,27 +19,41 @@ pub(crate) struct Arguments {
 /// Compiles, or compares.
 pub(crate) fn run_verb(arguments: &Arguments) -> Result<(), Error> {
     let out = root().join("smart-contracts/out");
-    if !arguments.check {
-        return compile(&out);
-    }
     let scratch = tempfile::tempdir().map_err(|source| Error::File {
         what: "create a temporary folder beside",
         path: out.clone(),
         source,
     })?;
-    compile(scratch.path())?;
-    let findings = differences(&files(&out)?, &files(scratch.path())?);
+    let compiler = "smart-contracts/compile.mjs";
+    run("node", &[compiler, &scratch.path().to_string_lossy()])?;
+    let compiled = files(scratch.path())?;
+    if !arguments.check {
+        return replace(&out, &compiled);
+    }
+    let findings = differences(&files(&out)?, &compiled);
     match findings.is_empty() {
         true => Ok(()),
         false => Err(Error::Findings(findings)),
     }
 }
 
-fn compile(into: &Path) -> Result<(), Error> {
-    run(
-        "node",
-        &["smart-contracts/compile.mjs", &into.to_string_lossy()],
-    )
+/// Makes a folder hold these files and no others.
+fn replace(folder: &Path, wanted: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    for name in files(folder)?.keys() {
+        if !wanted.contains_key(name) {
+            let path = folder.join(name);
+            std::fs::remove_file(&path).map_err(|source| Error::File {
+                what: "delete",
+                path,
+                source,
+            })?;
+        }
+    }
+    for (name, bytes) in wanted {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(|source| Error::Write { path, source })?;
+    }
+    Ok(())
 }
 
 fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -81,6 +96,20 @@ fn differences(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_holds_what_was_compiled_and_nothing_that_was_left_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["Changed", "Gone"] {
+            std::fs::write(folder.path().join(name), "old").unwrap();
+        }
+        let wanted = BTreeMap::from([
+            ("Changed".to_owned(), b"new".to_vec()),
+            ("New".to_owned(), Vec::new()),
+        ]);
+        replace(folder.path(), &wanted).unwrap();
+        assert_eq!(files(folder.path()).unwrap(), wanted);
+    }
 
     #[test]
     fn what_is_missing_changed_or_left_over_is_named() {

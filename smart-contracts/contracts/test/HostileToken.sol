@@ -11,7 +11,8 @@ contract HostileToken {
         KeepsAFee,
         Reenters,
         MovesNothing,
-        Reverts
+        Reverts,
+        GivesABonus
     }
 
     Behaviour public behaviour;
@@ -50,7 +51,8 @@ contract HostileToken {
         }
         if (now_ != Behaviour.ReturnsFalse && now_ != Behaviour.MovesNothing) {
             balanceOf[from] -= amount;
-            balanceOf[to] += now_ == Behaviour.KeepsAFee ? amount - 1 : amount;
+            uint256 given = now_ == Behaviour.KeepsAFee ? amount - 1 : amount;
+            balanceOf[to] += now_ == Behaviour.GivesABonus ? given + 1 : given;
         }
         uint256 returned = now_ == Behaviour.ReturnsFalse ? 0 : now_ == Behaviour.ReturnsJunk ? 2 : 1;
         bool nothing = now_ == Behaviour.ReturnsNothing;

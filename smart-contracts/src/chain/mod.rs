@@ -122,6 +122,18 @@ impl CallError {
     }
 }
 
+/// The custom error by which a contract refused, for tests.
+///
+/// # Panics
+///
+/// If the transaction took effect, or failed otherwise than by one of the errors `E`.
+pub fn refusal<T, E: SolInterface>(outcome: Result<T, CallError>) -> E {
+    match outcome {
+        Ok(_) => panic!("was accepted"),
+        Err(error) => error.custom().unwrap_or_else(|| panic!("{error}")),
+    }
+}
+
 /// A chain of one block at a time.
 #[derive(Debug, Clone)]
 pub struct Chain {

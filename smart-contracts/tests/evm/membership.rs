@@ -8,8 +8,8 @@ use smart_contracts::chain::{CallError, Chain, Receipt};
 use smart_contracts::contracts;
 
 use crate::support::{
-    ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, proof_words,
-    refusal,
+    ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, proof_argument,
+    refusal, through_a_contract,
 };
 
 const TOPIC: B256 = B256::repeat_byte(0x31);
@@ -75,7 +75,7 @@ fn a_member_signals_once_per_topic_whatever_the_proof() {
     let mut other = call.clone();
     let prover = Prover::of(4);
     let proof = prover.prove(&scene.inputs(arbitrary(1), arbitrary(2), TOPIC, b"yes"));
-    other.proof = proof_words(&prover.rerandomize(&proof));
+    other.proof = proof_argument(&prover.rerandomize(&proof));
     assert!(matches!(
         refusal(scene.send(&other)),
         Errors::AlreadySignalled(_)
@@ -86,6 +86,11 @@ fn a_member_signals_once_per_topic_whatever_the_proof() {
         Errors::AlreadySignalled(_)
     ));
     scene.send(&scene.signal(arbitrary(3), b"no")).unwrap();
+    let mut elsewhere = call.clone();
+    elsewhere.topic = B256::repeat_byte(0x32);
+    let inputs = scene.inputs(arbitrary(1), arbitrary(2), elsewhere.topic, b"yes");
+    elsewhere.proof = prover.prove_words(&inputs);
+    scene.send(&elsewhere).unwrap();
 }
 
 #[test]
@@ -145,6 +150,10 @@ fn only_the_administrator_changes_the_list_and_old_lists_do_not_count() {
         refusal(scene.chain.call(BOB, scene.group, U256::ZERO, &change)),
         Errors::NotAdministrator(_)
     ));
+    // A contract that the administrator calls is not the administrator.
+    let batch = deploy(&mut scene.chain, contracts::BATCH, &());
+    let outcome = through_a_contract(&mut scene.chain, batch, scene.group, &[&change]);
+    assert!(matches!(refusal(outcome), Errors::NotAdministrator(_)));
     let beyond = Membership::setRootCall { root_: order() };
     assert!(matches!(
         refusal(scene.chain.call(ALICE, scene.group, U256::ZERO, &beyond)),
@@ -154,6 +163,11 @@ fn only_the_administrator_changes_the_list_and_old_lists_do_not_count() {
         .chain
         .call(ALICE, scene.group, U256::ZERO, &change)
         .unwrap();
+    let roots = scene
+        .chain
+        .events_of::<Membership::RootChanged>(scene.group);
+    let roots: Vec<U256> = roots.map(|changed| changed.root).collect();
+    assert_eq!(roots, [arbitrary(1), arbitrary(7)]);
     assert!(matches!(
         refusal(scene.send(&call)),
         Verifier::VerifierErrors::ProofRejected(_)

@@ -9,7 +9,7 @@ use smart_contracts::contracts;
 
 use crate::support::{
     ALICE, BOB, CAROL, CHAIN_ID, Prover, arbitrary, context, deploy, ether, new_chain, order,
-    proof_words, refusal,
+    proof_argument, refusal,
 };
 
 pub(crate) const NOBODY: Address = Address::ZERO;
@@ -153,6 +153,22 @@ fn a_deposit_is_of_the_denomination_new_and_in_the_field() {
 }
 
 #[test]
+fn a_mixer_whose_tree_is_full_still_pays() {
+    let mut scene = scene();
+    let call = scene.withdrawal(arbitrary(2), BOB, NOBODY, U256::ZERO);
+    let full = U256::from(1 << 20);
+    scene.chain.set_storage(scene.mixer, U256::ZERO, full);
+    let count = Mixer::leafCountCall {};
+    let count = scene.chain.view(ALICE, scene.mixer, &count).unwrap();
+    assert_eq!(count, full, "the first slot is the count");
+    assert!(matches!(
+        refusal(scene.deposit(arbitrary(3))),
+        Errors::TreeFull(_)
+    ));
+    scene.withdraw(&call).unwrap();
+}
+
+#[test]
 fn a_note_is_paid_once_also_with_another_proof_and_under_another_root() {
     let mut scene = scene();
     scene.deposit(arbitrary(3)).unwrap();
@@ -169,7 +185,7 @@ fn a_note_is_paid_once_also_with_another_proof_and_under_another_root() {
         context(&(U256::from(CHAIN_ID), scene.mixer, BOB, NOBODY, U256::ZERO).abi_encode()),
     ];
     let mut other = call.clone();
-    other.proof = proof_words(&Prover::of(3).rerandomize(&Prover::of(3).prove(&inputs)));
+    other.proof = proof_argument(&Prover::of(3).rerandomize(&Prover::of(3).prove(&inputs)));
     assert_ne!(other.proof, call.proof);
     assert!(matches!(
         refusal(scene.withdraw(&other)),

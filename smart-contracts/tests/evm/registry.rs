@@ -9,6 +9,7 @@ use smart_contracts::contracts;
 
 use crate::support::{
     ALICE, BOB, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, order, refusal,
+    through_a_contract,
 };
 
 const USER: B256 = B256::repeat_byte(0x11);
@@ -134,6 +135,27 @@ fn a_login_is_for_one_sender_action_expiry_contract_and_chain() {
     scene.send(ALICE, &call).unwrap();
 }
 
+/// A contract that a user calls could otherwise log in as the user.
+#[test]
+fn the_sender_is_who_calls_also_if_that_is_a_contract() {
+    let mut scene = scene();
+    let batch = deploy(&mut scene.chain, contracts::BATCH, &());
+    let for_alice = scene.login(0);
+    let for_batch = Registry::loginCall {
+        proof: scene.prove(arbitrary(1), 0, ACTION, batch),
+        ..for_alice.clone()
+    };
+    let mut send = |call: &_| through_a_contract(&mut scene.chain, batch, scene.registry, &[call]);
+    assert!(is_rejected(send(&for_alice)));
+    send(&for_batch).unwrap();
+    let event = scene
+        .chain
+        .events_of::<Registry::LoggedIn>(scene.registry)
+        .next()
+        .unwrap();
+    assert_eq!(event.sender, batch);
+}
+
 #[test]
 fn a_login_expires() {
     let mut scene = scene();
@@ -172,6 +194,12 @@ fn a_name_is_registered_once_with_a_commitment_in_the_field() {
         ));
     }
     register(other, arbitrary(2)).unwrap();
+    let event = scene
+        .chain
+        .events_of::<Registry::Registered>(scene.registry)
+        .last()
+        .unwrap();
+    assert_eq!((event.user, event.commitment), (other, arbitrary(2)));
     let mut call = scene.login(0);
     assert!(matches!(
         refusal({
@@ -198,6 +226,9 @@ fn the_commitment_changes_only_with_a_proof_for_that_change() {
             },
         )
         .unwrap();
+    // Tagged, so that no other contract's action is taken for it.
+    let tagged = ("change commitment", arbitrary(5)).abi_encode_params();
+    assert_eq!(action, alloy_primitives::keccak256(tagged));
     let mut call = Registry::changeCall {
         proof: scene.login(0).proof,
         user: USER,

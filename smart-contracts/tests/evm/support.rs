@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use alloy_primitives::{Address, B256, U256, address};
-use alloy_sol_types::{SolInterface, SolValue};
+use alloy_sol_types::{SolCall, SolValue};
 use ark_bn254::{Bn254, Fr};
 use ark_ff::{BigInteger, PrimeField};
 use ark_groth16::Groth16;
@@ -15,12 +15,14 @@ use ark_relations::gr1cs::{
 };
 use ark_std::rand::SeedableRng;
 use proof::key::{Origin, VerifyingKey};
-use proof::solidity;
 use proof::verify::Proof;
 use rand_chacha::ChaCha20Rng;
+use smart_contracts::abi::Batch;
+pub(crate) use smart_contracts::chain::refusal;
 use smart_contracts::chain::{Block, CallError, Chain};
 use smart_contracts::contracts::Artifact;
 use smart_contracts::verifier;
+pub(crate) use smart_contracts::words::{number, proof_argument, word};
 
 pub(crate) const ALICE: Address = address!("a11ce00000000000000000000000000000000001");
 pub(crate) const BOB: Address = address!("b0b0000000000000000000000000000000000002");
@@ -47,15 +49,6 @@ pub(crate) fn deploy(chain: &mut Chain, artifact: Artifact, arguments: &impl Sol
     let code = artifact.creation_code();
     let receipt = chain.deploy(ALICE, &code, &arguments.abi_encode());
     receipt.unwrap().created
-}
-
-pub(crate) fn word(number: Fr) -> U256 {
-    U256::from_be_slice(&number.into_bigint().to_bytes_be())
-}
-
-/// Reduces.
-pub(crate) fn number(word: U256) -> Fr {
-    Fr::from_be_bytes_mod_order(&word.to_be_bytes::<32>())
 }
 
 /// r.
@@ -151,7 +144,7 @@ impl Prover {
     }
 
     pub(crate) fn prove_words(&self, inputs: &[U256]) -> [U256; 8] {
-        proof_words(&self.prove(inputs))
+        proof_argument(&self.prove(inputs))
     }
 
     pub(crate) fn deploy(&self, chain: &mut Chain) -> Address {
@@ -160,19 +153,19 @@ impl Prover {
     }
 }
 
-pub(crate) fn proof_words(proof: &Proof) -> [U256; 8] {
-    solidity::proof_words(proof).map(U256::from_be_bytes)
+/// Alice calls a contract several times in one transaction, through another contract.
+pub(crate) fn through_a_contract(
+    chain: &mut Chain,
+    batch: Address,
+    target: Address,
+    calls: &[&impl SolCall],
+) -> Result<(), CallError> {
+    let calls = calls.iter().map(|call| call.abi_encode().into()).collect();
+    let run = Batch::runCall { target, calls };
+    chain.call(ALICE, batch, U256::ZERO, &run).map(drop)
 }
 
 /// A number nobody else uses, below r.
 pub(crate) fn arbitrary(seed: u64) -> U256 {
     context(&seed.to_be_bytes())
-}
-
-/// The custom error by which a contract refused.
-pub(crate) fn refusal<T, E: SolInterface>(outcome: Result<T, CallError>) -> E {
-    let Err(error) = outcome else {
-        panic!("was accepted");
-    };
-    error.custom().unwrap_or_else(|| panic!("{error}"))
 }

@@ -13,7 +13,7 @@ use smart_contracts::contracts;
 
 use crate::support::{
     ALICE, BOB, CAROL, CHAIN_ID, Prover, arbitrary, context, deploy, new_chain, number, order,
-    refusal, word,
+    refusal, through_a_contract, word,
 };
 use crate::tree::root_of;
 
@@ -34,6 +34,7 @@ enum Behaviour {
     Reenters,
     MovesNothing,
     Reverts,
+    GivesABonus,
 }
 
 fn scene_with(token: contracts::Artifact) -> Scene {
@@ -184,6 +185,15 @@ fn tokens_come_in_move_inside_and_go_out() {
     assert_eq!(scene.balance(BOB), U256::from(193));
     assert_eq!(scene.balance(CAROL), U256::from(7));
     assert_eq!(scene.balance(scene.pool), U256::from(300));
+    let moved = scene.chain.events_of::<ShieldedToken::Moved>(scene.pool);
+    let moved: Vec<_> = moved
+        .map(|moved| (moved.amountIn, moved.amountOut, moved.fee))
+        .collect();
+    let expected = [(500, 0, 0), (0, 0, 0), (0, 200, 7)];
+    assert_eq!(
+        moved,
+        expected.map(|(i, o, fee)| (U256::from(i), U256::from(o), U256::from(fee)))
+    );
     for nullifier in withdrawal.nullifiers {
         assert!(
             scene
@@ -226,10 +236,15 @@ fn whatever_is_changed_in_a_transaction_it_is_refused() {
             "{what}"
         );
     }
-    let mut changed = call.clone();
-    changed.t.root = arbitrary(99);
-    let outcome = scene.chain.call(ALICE, scene.pool, U256::ZERO, &changed);
-    assert!(matches!(refusal(outcome), Errors::UnknownRoot(_)));
+    // With proofs that hold: of trees of the prover's own, and of what the mapping of a root that never was could be taken for.
+    for root in [arbitrary(99), U256::ZERO] {
+        let mut other = call.t.clone();
+        other.root = root;
+        assert!(matches!(
+            refusal(scene.transact(&other)),
+            Errors::UnknownRoot(_)
+        ));
+    }
     scene
         .chain
         .call(ALICE, scene.pool, U256::ZERO, &call)
@@ -362,9 +377,13 @@ fn a_transfer_that_fails_or_says_so_undoes_everything() {
 }
 
 #[test]
-fn a_token_that_delivers_less_than_it_says_is_refused() {
+fn a_token_that_delivers_another_amount_than_it_says_is_refused() {
     let mut scene = hostile_scene();
-    for (behaviour, received) in [(Behaviour::KeepsAFee, 9), (Behaviour::MovesNothing, 0)] {
+    for (behaviour, received) in [
+        (Behaviour::KeepsAFee, 9),
+        (Behaviour::MovesNothing, 0),
+        (Behaviour::GivesABonus, 11),
+    ] {
         scene.behave(behaviour, Bytes::new());
         let outcome = scene.transact(&scene.transaction(1, 10, 0, 0));
         assert!(
@@ -402,6 +421,45 @@ fn a_token_that_calls_back_finds_the_door_locked() {
         .chain
         .call(ALICE, scene.pool, U256::ZERO, &inner)
         .unwrap();
+}
+
+/// Not from the person behind it, who may have allowed the pool to take tokens for another time.
+#[test]
+fn tokens_come_from_who_calls_also_if_that_is_a_contract() {
+    let mut scene = scene();
+    let batch = deploy(&mut scene.chain, contracts::BATCH, &());
+    let deposit = scene.call(&scene.transaction(1, 500, 0, 0));
+    let outcome = through_a_contract(&mut scene.chain, batch, scene.pool, &[&deposit]);
+    assert!(matches!(refusal(outcome), Errors::TransferFailed(_)));
+}
+
+#[test]
+fn one_transaction_can_call_twice() {
+    let mut scene = scene();
+    let batch = deploy(&mut scene.chain, contracts::BATCH, &());
+    let calls = [1, 2].map(|n| scene.call(&scene.transaction(n, 0, 0, 0)));
+    let [first, second] = &calls;
+    through_a_contract(&mut scene.chain, batch, scene.pool, &[first, second]).unwrap();
+    let count = ShieldedToken::leafCountCall {};
+    let count = scene.chain.view(ALICE, scene.pool, &count).unwrap();
+    assert_eq!(count, U256::from(2));
+}
+
+/// Each call makes two notes, also a withdrawal.
+#[test]
+fn a_pool_whose_tree_is_full_pays_nobody() {
+    let mut scene = scene();
+    scene.transact(&scene.transaction(1, 500, 0, 0)).unwrap();
+    let almost = U256::from((1 << 20) - 1);
+    scene.chain.set_storage(scene.pool, U256::ZERO, almost);
+    let count = ShieldedToken::leafCountCall {};
+    let count = scene.chain.view(ALICE, scene.pool, &count).unwrap();
+    assert_eq!(count, almost, "the first slot is the count");
+    scene.transact(&scene.transaction(2, 0, 100, 0)).unwrap();
+    for (n, (amount_in, amount_out)) in [(3, (10, 0)), (4, (0, 0)), (5, (0, 100))] {
+        let t = scene.transaction(n, amount_in, amount_out, 0);
+        assert!(matches!(refusal(scene.transact(&t)), Errors::TreeFull(_)));
+    }
 }
 
 #[test]

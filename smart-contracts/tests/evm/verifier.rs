@@ -12,7 +12,7 @@ use smart_contracts::abi::Verifier::VerifierErrors as Errors;
 use smart_contracts::chain::{CallError, Chain, Receipt};
 use smart_contracts::verifier::{MOST_INPUTS, VerifierError, creation_code};
 
-use crate::support::{ALICE, Prover, arbitrary, new_chain, number, order, proof_words, refusal};
+use crate::support::{ALICE, Prover, arbitrary, new_chain, number, order, proof_argument, refusal};
 
 /// The selector that `calldata` writes, then any words.
 fn call(
@@ -122,9 +122,9 @@ fn a_changed_proof_is_rejected_and_a_malformed_one_refused() {
     let (mut chain, prover, inputs) = (new_chain(), Prover::of(2), inputs(2));
     let verifier = prover.deploy(&mut chain);
     let proof = prover.prove(&inputs);
-    let words = proof_words(&proof);
+    let words = proof_argument(&proof);
     for (a, c) in [(proof.c, proof.a), (-proof.a, proof.c), (proof.a, -proof.c)] {
-        let words = proof_words(&Proof { a, c, ..proof });
+        let words = proof_argument(&Proof { a, c, ..proof });
         let refused = refusal(call(&mut chain, verifier, &words, &inputs));
         assert!(matches!(refused, Errors::ProofRejected(_)));
     }
@@ -155,7 +155,7 @@ fn a_point_on_the_curve_but_outside_of_the_subgroup_is_refused() {
     let b = points.find(|b| !b.is_in_correct_subgroup_assuming_on_curve());
     let b = b.unwrap();
     assert!(b.is_on_curve());
-    let words = proof_words(&Proof {
+    let words = proof_argument(&Proof {
         b,
         ..prover.prove(&inputs)
     });
@@ -170,7 +170,7 @@ fn a_rerandomised_proof_is_another_proof_and_as_valid() {
     let proof = prover.prove(&inputs);
     let other = prover.rerandomize(&proof);
     assert!(proof.a != other.a && proof.b != other.b && proof.c != other.c);
-    call(&mut chain, verifier, &proof_words(&other), &inputs).unwrap();
+    call(&mut chain, verifier, &proof_argument(&other), &inputs).unwrap();
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::convert::Infallible;
 
 use ark_bn254::Fr;
 use common::{number, solve};
-use gadgets::merkle::{Binary, MerkleError, PathWires, Quaternary, Shape, Tree, path_root};
+use gadgets::merkle::{
+    Binary, MerkleError, PathError, PathWires, Quaternary, Shape, Tree, path_root,
+};
 use gadgets::poseidon::hash;
 use proptest::prelude::*;
 
@@ -51,6 +53,23 @@ fn grows<const SIBLINGS: usize>(shape: Shape<SIBLINGS>, pieces: &[usize]) {
 fn an_empty_tree_has_the_root_of_zeros() {
     assert_eq!(Tree::new(Quaternary::new(3)).root(), whole_root(&[], 4, 3));
     assert_eq!(Tree::new(Binary::new(4)).root(), whole_root(&[], 2, 4));
+}
+
+#[test]
+fn a_path_has_as_many_levels_as_the_tree_and_begins_at_one_of_its_leaves() {
+    let shape = Quaternary::new(2);
+    let level = [Fr::from(0); 3];
+    assert_eq!(shape.check_path(15, &[level; 2]), Ok(()));
+    for levels in [0, 1, 3] {
+        let error = shape.check_path(0, &vec![level; levels]).unwrap_err();
+        assert_eq!(error, PathError::Levels { levels, depth: 2 });
+        assert_eq!(error.field(), "path");
+    }
+    for position in [16, u64::MAX] {
+        let error = shape.check_path(position, &[level; 2]).unwrap_err();
+        assert_eq!(error, PathError::Position { capacity: 16 });
+        assert_eq!(error.field(), "position");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ use ark_std::rand::{CryptoRng, Rng, RngCore};
 use gadgets::merkle::{Path, Quaternary, Tree};
 use gadgets::nullifier;
 use gadgets::poseidon::hash;
-use proof::statement::{InputError, PrivateInputs, PublicInput, Range, Statement};
+use proof::statement::{InputError, PrivateInputs, PublicInput, Statement};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
@@ -141,27 +141,19 @@ pub fn leaf_of(secret: Fr) -> Fr {
     hash(&[secret])
 }
 
-const ROOT: PublicInput = field(
+const ROOT: PublicInput = PublicInput::of_field(
     "root",
     "the prover, among the roots that the verifier knows",
 );
-const SIGNAL: PublicInput = field("signal", "the prover");
-
-const fn field(name: &'static str, chosen_by: &'static str) -> PublicInput {
-    PublicInput {
-        name,
-        range: Range::Field,
-        chosen_by,
-    }
-}
+const SIGNAL: PublicInput = PublicInput::of_field("signal", "the prover");
 
 impl Statement for Membership {
     const NAME: &'static str = "merkle-proof";
 
     const PUBLIC_INPUTS: &'static [PublicInput] = &[
         ROOT,
-        field("nullifier", "the member's secret and the scope"),
-        field("scope", "the verifier"),
+        PublicInput::of_field("nullifier", "the member's secret and the scope"),
+        PublicInput::of_field("scope", "the verifier"),
         SIGNAL,
     ];
 
@@ -176,7 +168,7 @@ impl Statement for Membership {
         check_path(public.root, private.secret, private.position, &private.path)?;
         if nullifier::scoped(private.secret, public.scope) != public.nullifier {
             let problem = "is not the hash of private.secret and public.scope";
-            return Err(wrong("public.nullifier", problem));
+            return Err(InputError::new("public.nullifier", problem));
         }
         Ok(())
     }
@@ -210,7 +202,8 @@ impl Statement for Membership {
 impl Statement for PublicMembership {
     const NAME: &'static str = "merkle-proof-public";
 
-    const PUBLIC_INPUTS: &'static [PublicInput] = &[ROOT, field("leaf", "the prover"), SIGNAL];
+    const PUBLIC_INPUTS: &'static [PublicInput] =
+        &[ROOT, PublicInput::of_field("leaf", "the prover"), SIGNAL];
 
     type Public = PublicValue;
     type Private = ValuePath;
@@ -247,26 +240,15 @@ impl Statement for PublicMembership {
     }
 }
 
-fn wrong(field: &str, problem: &str) -> InputError {
-    InputError {
-        field: field.to_owned(),
-        problem: problem.to_owned(),
-    }
-}
-
 fn check_path(root: Fr, value: Fr, position: u64, siblings: &[[Fr; 3]]) -> Result<(), InputError> {
-    if siblings.len() != TREE.depth() as usize {
-        let problem = format!("has {} levels, the tree {}", siblings.len(), TREE.depth());
-        return Err(wrong("private.path", &problem));
-    }
-    if position >= TREE.capacity() {
-        let problem = format!("the tree has {} leaves", TREE.capacity());
-        return Err(wrong("private.position", &problem));
-    }
+    let shape = TREE.check_path(position, siblings);
+    shape.map_err(|error| {
+        InputError::new(format!("private.{}", error.field()), error.to_string())
+    })?;
     let siblings = siblings.to_vec();
     if (Path { position, siblings }).root(leaf_of(value)) != root {
         let problem = "does not lead to public.root from this leaf";
-        return Err(wrong("private.path", problem));
+        return Err(InputError::new("private.path", problem));
     }
     Ok(())
 }

@@ -44,6 +44,12 @@ pub enum MixerError {
     /// The note is for another mixer.
     #[error("the note is for another chain or contract")]
     ForeignNote,
+    /// Ether would go to the zero address, which nobody can spend from. The contract would pay it.
+    #[error("the {payee} would be the zero address, where ether is lost: name another")]
+    Lost {
+        /// `recipient`, or `relayer` where there is a fee.
+        payee: &'static str,
+    },
 }
 
 /// The tree of one mixer in an engine.
@@ -118,6 +124,12 @@ impl<E: Engine> Mixer<E> {
     pub fn withdrawal(&self, note: &Note, call: &Call) -> Result<(Public, Private), MixerError> {
         if (note.chain_id, note.contract) != (call.chain_id, call.contract) {
             return Err(MixerError::ForeignNote);
+        }
+        if call.recipient == [0; 20] {
+            return Err(MixerError::Lost { payee: "recipient" });
+        }
+        if call.relayer == [0; 20] && call.fee > 0 {
+            return Err(MixerError::Lost { payee: "relayer" });
         }
         if self.spent.contains(&self.engine, note.nullifier_hash())? {
             return Err(MixerError::Spent);

@@ -3,8 +3,8 @@
 //! # What it is
 //!
 //! Everybody deposits the same amount with a commitment, which becomes a leaf of a tree. Whoever knows what is in a commitment can
-//! withdraw once, to any address: [`statement`] says what is proved, [`circuit`] how, [`app`] keeps notes and tree for the prover. The
-//! shape is that of Tornado Cash; hash and tree are chosen for fewer constraints.
+//! withdraw once, to any address: [`statement`] says what is proved, [`circuit`] how. [`note`] is what a depositor keeps, [`app`] the
+//! contract's tree, which a proof needs. The shape is that of Tornado Cash; hash and tree are chosen for fewer constraints.
 //!
 //! # What it guarantees
 //!

@@ -29,7 +29,7 @@ use ark_std::rand::{CryptoRng, Rng, RngCore};
 use gadgets::context::{self, address_word, number_word};
 use gadgets::merkle::{Path, Quaternary, Tree};
 use gadgets::poseidon::hash;
-use proof::statement::{InputError, PrivateInputs, PublicInput, Range, Statement};
+use proof::statement::{InputError, PrivateInputs, PublicInput, Statement};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
@@ -113,7 +113,7 @@ pub struct Call {
     pub contract: [u8; 20],
     /// Who is paid.
     pub recipient: [u8; 20],
-    /// Who sends the transaction for the fee; zeros for nobody.
+    /// Who sends the transaction for the fee; zeros for nobody, where that is 0.
     pub relayer: [u8; 20],
     /// What the relayer keeps of the denomination, in its smallest unit.
     pub fee: u128,
@@ -137,21 +137,9 @@ impl Statement for Withdraw {
     const NAME: &'static str = "mixer";
 
     const PUBLIC_INPUTS: &'static [PublicInput] = &[
-        PublicInput {
-            name: "root",
-            range: Range::Field,
-            chosen_by: "the prover, among the roots that the contract had",
-        },
-        PublicInput {
-            name: "nullifier_hash",
-            range: Range::Field,
-            chosen_by: "the note",
-        },
-        PublicInput {
-            name: "context",
-            range: Range::Field,
-            chosen_by: "the contract, from the call",
-        },
+        PublicInput::of_field("root", "the prover, among the roots that the contract had"),
+        PublicInput::of_field("nullifier_hash", "the note"),
+        PublicInput::of_field("context", "the contract, from the call"),
     ];
 
     type Public = Public;
@@ -162,15 +150,18 @@ impl Statement for Withdraw {
     }
 
     fn check(public: &Public, private: &Private) -> Result<(), InputError> {
-        check_path_shape(private)?;
+        let shape = TREE.check_path(private.position, &private.path);
+        shape.map_err(|error| {
+            InputError::new(format!("private.{}", error.field()), error.to_string())
+        })?;
         if hash(&[private.nullifier]) != public.nullifier_hash {
             let problem = "is not the hash of private.nullifier";
-            return Err(wrong("public.nullifier_hash", problem));
+            return Err(InputError::new("public.nullifier_hash", problem));
         }
         if private.tree_path().root(private.commitment()) != public.root {
             let problem =
                 "does not lead to public.root from this commitment: was the tree rebuilt since?";
-            return Err(wrong("private.path", problem));
+            return Err(InputError::new("private.path", problem));
         }
         Ok(())
     }
@@ -203,27 +194,4 @@ impl Statement for Withdraw {
         let path = tree.path(position).expect("the leaf was appended");
         (note.public(tree.root(), &call), note.private(path))
     }
-}
-
-fn wrong(field: &str, problem: &str) -> InputError {
-    InputError {
-        field: field.to_owned(),
-        problem: problem.to_owned(),
-    }
-}
-
-fn check_path_shape(private: &Private) -> Result<(), InputError> {
-    if private.path.len() != TREE.depth() as usize {
-        let problem = format!(
-            "has {} levels, the tree {}",
-            private.path.len(),
-            TREE.depth()
-        );
-        return Err(wrong("private.path", &problem));
-    }
-    if private.position >= TREE.capacity() {
-        let problem = format!("the tree has {} leaves", TREE.capacity());
-        return Err(wrong("private.position", &problem));
-    }
-    Ok(())
 }

@@ -85,3 +85,21 @@ fn a_note_that_is_not_in_the_tree_or_of_another_mixer_is_refused() {
         assert!(matches!(error, MixerError::ForeignNote), "{error}");
     }
 }
+
+#[test]
+fn a_withdrawal_to_the_zero_address_is_not_prepared() {
+    let mut mixer = Mixer::new(MemoryEngine::new());
+    mixer.deposited(0, &[note(1).commitment()]).unwrap();
+    let (mut to_nobody, mut by_nobody) = (call(), call());
+    to_nobody.recipient = [0; 20];
+    by_nobody.fee = 1;
+    for (call, who) in [(&to_nobody, "recipient"), (&by_nobody, "relayer")] {
+        let error = mixer.withdrawal(&note(1), call).unwrap_err();
+        assert!(
+            matches!(error, MixerError::Lost { payee } if payee == who),
+            "{error}"
+        );
+    }
+    by_nobody.relayer = [3; 20];
+    mixer.withdrawal(&note(1), &by_nobody).unwrap();
+}

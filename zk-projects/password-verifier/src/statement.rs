@@ -26,7 +26,7 @@ use ark_std::rand::{CryptoRng, Rng, RngCore};
 use gadgets::context::{self, Word, address_word, keccak, number_word};
 use gadgets::poseidon::{hash, hash_wires};
 use gadgets::wire::Circuit;
-use proof::statement::{InputError, PrivateInputs, PublicInput, Range, Statement};
+use proof::statement::{InputError, PrivateInputs, PublicInput, Statement};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
@@ -133,16 +133,8 @@ impl Statement for Login {
     const NAME: &'static str = "password-verifier";
 
     const PUBLIC_INPUTS: &'static [PublicInput] = &[
-        PublicInput {
-            name: "commitment",
-            range: Range::Field,
-            chosen_by: "the registry, from the user's record",
-        },
-        PublicInput {
-            name: "context",
-            range: Range::Field,
-            chosen_by: "the verifier, from the challenge",
-        },
+        PublicInput::of_field("commitment", "the registry, from the user's record"),
+        PublicInput::of_field("context", "the verifier, from the challenge"),
     ];
 
     type Public = Public;
@@ -156,10 +148,8 @@ impl Statement for Login {
         if private.commitment() == public.commitment {
             return Ok(());
         }
-        Err(InputError {
-            field: "public.commitment".to_owned(),
-            problem: "hides another password, key file, service or user".to_owned(),
-        })
+        let problem = "hides another password, key file, service or user";
+        Err(InputError::new("public.commitment", problem))
     }
 
     /// 261 constraints for the hash, one that it is the commitment, one for the context.

@@ -9,7 +9,6 @@ use password_verifier::{
     Challenge, ClientError, Cost, KeyFile, Login, LoginError, Registry, Secrets,
 };
 use proof::prove::Prover;
-use proof::statement::{Statement, constraints, witness};
 use proof::verify::Proof;
 use storage::kvs::{LogEngine, Options};
 use storage::{Engine, MemoryEngine};
@@ -17,12 +16,6 @@ use storage::{Engine, MemoryEngine};
 const NOW: u64 = 1_700_000_000;
 const ACTION: [u8; 32] = [1; 32];
 const SESSION: [u8; 32] = [2; 32];
-
-fn prover(random: &mut StdRng) -> Prover {
-    let (public, private) = Login::sample(random);
-    let constraints = constraints::<Login>(&public, &private).unwrap();
-    Prover::new(proof::setup::local(&constraints, random).unwrap()).unwrap()
-}
 
 fn secrets(
     registry: &Registry<impl Engine>,
@@ -42,17 +35,16 @@ fn secrets(
     .unwrap()
 }
 
-fn prove(prover: &Prover, secrets: &Secrets, challenge: &Challenge, random: &mut StdRng) -> Proof {
+fn prove(prover: &Prover, secrets: &Secrets, challenge: &Challenge) -> Proof {
     let (public, private) = secrets.login(challenge);
-    let wires = witness::<Login>(&public, &private).unwrap();
-    prover.prove(&wires, random).unwrap()
+    statement_suite::prove::<Login>(prover, &public, &private)
 }
 
 /// Z18: what an attacker can try who sees every proof.
 #[test]
 fn a_login_counts_once_for_one_user_action_and_session_in_time() {
     let random = &mut StdRng::seed_from_u64(1);
-    let prover = prover(random);
+    let prover = statement_suite::prover::<Login>();
     let verifier = prover.verifier();
     let dir = tempfile::tempdir().unwrap();
     let engine = || LogEngine::open(dir.path(), Options::small()).unwrap();
@@ -71,7 +63,7 @@ fn a_login_counts_once_for_one_user_action_and_session_in_time() {
     }
     let ann = secrets(&registry, "ann", "correct horse", Some(&key));
     let challenge = registry.challenge("ann", ACTION, SESSION, NOW).unwrap();
-    let proof = prove(&prover, &ann, &challenge, random);
+    let proof = prove(&prover, &ann, &challenge);
     let mut login = |challenge: &Challenge, session: [u8; 32], now| {
         registry.login(challenge, &session, &proof, verifier, now)
     };

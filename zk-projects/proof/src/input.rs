@@ -71,10 +71,7 @@ pub fn read<S: Statement>(bytes: &[u8]) -> Result<Input<S::Public, S::Private>, 
     let Name { statement } = read_document("input", bytes)?;
     if statement != S::NAME {
         let problem = format!("the input is for another statement, not for {}", S::NAME);
-        return Err(InputError {
-            field: "statement".to_owned(),
-            problem,
-        });
+        return Err(InputError::new("statement", problem));
     }
     let input: Input<S::Public, S::Private> = read_document("input", bytes)?;
     S::check(&input.public, &input.private)?;

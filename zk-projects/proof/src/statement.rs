@@ -44,6 +44,18 @@ pub struct PublicInput {
     pub chosen_by: &'static str,
 }
 
+impl PublicInput {
+    /// An input that may be any number of the field.
+    #[must_use]
+    pub const fn of_field(name: &'static str, chosen_by: &'static str) -> Self {
+        Self {
+            name,
+            range: Range::Field,
+            chosen_by,
+        }
+    }
+}
+
 /// An input was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -52,6 +64,16 @@ pub struct InputError {
     pub field: String,
     /// What is wrong, without the value: it may be secret.
     pub problem: String,
+}
+
+impl InputError {
+    /// What is wrong with a field.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
 }
 
 /// A statement: public inputs, private inputs, and the circuit that relates them.

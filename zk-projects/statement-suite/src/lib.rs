@@ -17,12 +17,18 @@
 //!
 //! A public input is changed in the witness and nothing else, as by someone who saw a proof. A private input is changed in the JSON
 //! document, and the whole witness is computed again, as by a prover who tries another value.
+//!
+//! [`contract`] has the stage on which a statement's proofs meet its contract.
+
+pub mod contract;
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use proof::audit::{Kernel, Scope, audit, redundant};
+use proof::prove::Prover;
 use proof::r1cs::R1cs;
 use proof::statement::{PublicInput, Range, Statement, constraints, witness};
+use proof::verify::Proof;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
@@ -240,21 +246,43 @@ pub fn no_constraint_is_redundant<S: Statement>() {
     assert_eq!(redundant(&constraints, &wires), Ok(Some(Vec::new())));
 }
 
+/// A prover with a new demo key of a statement. Takes seconds for a large one.
+///
+/// # Panics
+///
+/// If the setup fails.
+#[must_use]
+pub fn prover<S: Statement>() -> Prover {
+    let mut random = ChaCha20Rng::seed_from_u64(9);
+    let (constraints, _) = synthesised::<S>(&sample::<S>(0));
+    let key = proof::setup::local(&constraints, &mut random).expect("the setup works");
+    Prover::new(key).expect("the key is sound")
+}
+
+/// A proof of an input.
+///
+/// # Panics
+///
+/// If the statement's check or the constraints refuse it.
+#[must_use]
+pub fn prove<S: Statement>(prover: &Prover, public: &S::Public, private: &S::Private) -> Proof {
+    assert_eq!(S::check(public, private), Ok(()));
+    let mut random = ChaCha20Rng::seed_from_u64(10);
+    let wires = witness::<S>(public, private).expect("the witness is synthesised");
+    prover
+        .prove(&wires, &mut random)
+        .expect("an input that satisfies the statement can be proved")
+}
+
 /// Sets up a key, proves a sample, and verifies with the sample's public inputs and with each of them changed.
 ///
 /// # Panics
 ///
 /// If the proof is refused, or accepted with a changed input.
 pub fn a_proof_holds_for_its_inputs_only<S: Statement>() {
-    let mut random = ChaCha20Rng::seed_from_u64(9);
+    let prover = prover::<S>();
     let (public, private) = sample::<S>(0);
-    let constraints = constraints::<S>(&public, &private).expect("constraints are synthesised");
-    let key = proof::setup::local(&constraints, &mut random).expect("the setup works");
-    let wires = witness::<S>(&public, &private).expect("the witness is synthesised");
-    let prover = proof::prove::Prover::new(key).expect("the key is sound");
-    let proof = prover
-        .prove(&wires, &mut random)
-        .expect("the sample can be proved");
+    let proof = prove::<S>(&prover, &public, &private);
     let key = prover.key().verifying.clone();
     let verifier = proof::verify::Verifier::of_statement::<S>(key).expect("the key fits");
     let inputs = S::public_inputs(&public);

@@ -37,7 +37,7 @@ use gadgets::context::{self, address_word, keccak, number_word};
 use gadgets::merkle::{Path, Quaternary, Tree};
 use gadgets::nullifier;
 use gadgets::poseidon::hash;
-use proof::statement::{InputError, PrivateInputs, PublicInput, Range, Statement};
+use proof::statement::{InputError, PrivateInputs, PublicInput, Statement};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
@@ -256,25 +256,17 @@ impl Call {
     }
 }
 
-const fn field(name: &'static str, chosen_by: &'static str) -> PublicInput {
-    PublicInput {
-        name,
-        range: Range::Field,
-        chosen_by,
-    }
-}
-
 impl Statement for Transfer {
     const NAME: &'static str = "token-transfer";
 
     const PUBLIC_INPUTS: &'static [PublicInput] = &[
-        field("root", "the prover, among the roots that the contract had"),
-        field("pair", "the prover"),
-        field(
+        PublicInput::of_field("root", "the prover, among the roots that the contract had"),
+        PublicInput::of_field("pair", "the prover"),
+        PublicInput::of_field(
             "spend",
             "the contract, from nullifiers and amounts of the call",
         ),
-        field("context", "the contract, from the call"),
+        PublicInput::of_field("context", "the contract, from the call"),
     ];
 
     type Public = Public;
@@ -297,17 +289,17 @@ impl Statement for Transfer {
         }
         let [first, second] = private.nullifiers();
         if first == second {
-            return Err(wrong("private.inputs", "are the same note"));
+            return Err(InputError::new("private.inputs", "are the same note"));
         }
         if hash(&private.commitments()) != public.pair {
-            return Err(wrong(
+            return Err(InputError::new(
                 "public.pair",
                 "is not the hash of the outputs' commitments",
             ));
         }
         if hash(&[first, second, private.amount_in, private.amount_out]) != public.spend {
             let problem = "is not the hash of the inputs' nullifiers and the amounts";
-            return Err(wrong("public.spend", problem));
+            return Err(InputError::new("public.spend", problem));
         }
         Ok(())
     }
@@ -325,13 +317,6 @@ impl Statement for Transfer {
     }
 }
 
-fn wrong(field: &str, problem: &str) -> InputError {
-    InputError {
-        field: field.to_owned(),
-        problem: problem.to_owned(),
-    }
-}
-
 fn check_amounts(private: &Private) -> Result<(), InputError> {
     let [first, second] = &private.inputs;
     let [third, fourth] = &private.outputs;
@@ -344,30 +329,26 @@ fn check_amounts(private: &Private) -> Result<(), InputError> {
         ("private.amount_out", private.amount_out),
     ] {
         if amount.into_bigint().num_bits() > AMOUNT_BITS as u32 {
-            return Err(wrong(field, "is not below 2^128"));
+            return Err(InputError::new(field, "is not below 2^128"));
         }
     }
     let spent = private.amount_in + first.value + second.value;
     if spent != third.value + fourth.value + private.amount_out {
         let problem = "what comes in and is spent is not what is made and goes out";
-        return Err(wrong("private.outputs", problem));
+        return Err(InputError::new("private.outputs", problem));
     }
     Ok(())
 }
 
 fn check_input(root: Fr, owner: Fr, field: &str, input: &Input) -> Result<(), InputError> {
-    if input.path.len() != TREE.depth() as usize {
-        let problem = format!("has {} levels, the tree {}", input.path.len(), TREE.depth());
-        return Err(wrong(&format!("{field}.path"), &problem));
-    }
-    if input.position >> 1 >= TREE.capacity() {
-        let problem = format!("the tree has {} pairs", TREE.capacity());
-        return Err(wrong(&format!("{field}.position"), &problem));
-    }
+    let shape = TREE.check_path(input.position >> 1, &input.path);
+    shape.map_err(|error| {
+        InputError::new(format!("{field}.{}", error.field()), error.to_string())
+    })?;
     let pair = input.pair_path().root(input.commitment(owner));
     if input.value != Fr::ZERO && input.tree_path().root(pair) != root {
         let problem = "does not lead to public.root from this note";
-        return Err(wrong(&format!("{field}.path"), problem));
+        return Err(InputError::new(format!("{field}.path"), problem));
     }
     Ok(())
 }

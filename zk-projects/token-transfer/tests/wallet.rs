@@ -77,6 +77,8 @@ fn tokens_enter_move_and_leave() {
 
     let leave = Order {
         amount_out: 25,
+        recipient: [3; 20],
+        relayer: [4; 20],
         fee: 1,
         ..order()
     };
@@ -173,6 +175,48 @@ fn two_notes_are_spent_together_and_three_must_be_merged_first() {
     };
     let error = ann.prepare(&too_much, random).unwrap_err();
     assert!(matches!(error, WalletError::Fee), "{error}");
+}
+
+/// Tokens refuse the zero address or lose what is sent there; the pool and the token itself cannot spend what they get.
+#[test]
+fn a_wallet_sends_no_tokens_to_where_they_are_lost() {
+    let random = &mut StdRng::seed_from_u64(9);
+    let (mut ann, mut ben) = (wallet(1), wallet(2));
+    let enter = Order {
+        amount_in: 100,
+        ..order()
+    };
+    execute(&mut ann, &mut ben, &enter, random);
+    let good = Order {
+        amount_out: 10,
+        recipient: [3; 20],
+        relayer: [4; 20],
+        fee: 2,
+        ..order()
+    };
+    for (name, lost) in [
+        ("the zero address", [0; 20]),
+        ("the shielding contract", good.contract),
+        ("the token", good.token),
+    ] {
+        let (mut to, mut by) = (good.clone(), good.clone());
+        to.recipient = lost;
+        by.relayer = lost;
+        for (who, order) in [("recipient", &to), ("relayer", &by)] {
+            let error = ann.prepare(order, random).unwrap_err();
+            assert!(
+                matches!(error, WalletError::Lost { payee, account } if (payee, account) == (who, name)),
+                "{error}"
+            );
+        }
+        // Who gets nothing can be nobody.
+        by.fee = 0;
+        to.fee = to.amount_out;
+        for order in [&by, &to] {
+            ann.prepare(order, random).unwrap();
+        }
+    }
+    ann.prepare(&good, random).unwrap();
 }
 
 #[test]

@@ -19,12 +19,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, U256, address};
 use alloy_sol_types::SolCall;
-use ark_bn254::Fr;
-use ark_ff::PrimeField;
 use proof::key::{KeyFolder, Remembered};
-use proof::solidity::proof_words;
 use proof::statement::Statement;
-use proof::verify::Proof;
 use smart_contracts::chain::{Block, Chain, Receipt};
 use smart_contracts::verifier;
 use storage::kvs::{LogEngine, Options};
@@ -180,19 +176,4 @@ fn new_chain() -> Chain {
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
-}
-
-/// A number of the field as a word of the EVM.
-pub(crate) fn word(number: Fr) -> U256 {
-    U256::from_limbs(number.into_bigint().0)
-}
-
-/// A word of the EVM that a contract keeps below r as a number of the field.
-pub(crate) fn number(word: U256) -> Fr {
-    Fr::from_le_bytes_mod_order(&word.to_le_bytes::<32>())
-}
-
-/// A proof as the contracts take it.
-pub(crate) fn proof_argument(proof: &Proof) -> [U256; 8] {
-    proof_words(proof).map(U256::from_be_bytes)
 }

@@ -104,6 +104,36 @@ pub enum MerkleError<E> {
     Nodes(#[from] E),
 }
 
+/// A path that is none of the tree, whatever its numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// It is too short or too long.
+    #[error("has {levels} levels, the tree {depth}")]
+    Levels {
+        /// Of the path.
+        levels: usize,
+        /// Of the tree.
+        depth: u32,
+    },
+    /// It begins beyond the last leaf that there is room for.
+    #[error("the tree has {capacity} leaves")]
+    Position {
+        /// Most leaves.
+        capacity: u64,
+    },
+}
+
+impl PathError {
+    /// The field that is wrong, as the documents of the statements name it.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Levels { .. } => "path",
+            Self::Position { .. } => "position",
+        }
+    }
+}
+
 impl<const SIBLINGS: usize> Shape<SIBLINGS> {
     const ARITY: u64 = SIBLINGS as u64 + 1;
     const BITS: u32 = {
@@ -135,6 +165,23 @@ impl<const SIBLINGS: usize> Shape<SIBLINGS> {
     #[must_use]
     pub const fn capacity(self) -> u64 {
         1 << (self.depth * Self::BITS)
+    }
+
+    /// Whether a leaf at `position` can have a path of as many levels as `siblings`: the shape only, not where it leads.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`]. It names no position: where a leaf is may be secret.
+    pub fn check_path(self, position: u64, siblings: &[[Fr; SIBLINGS]]) -> Result<(), PathError> {
+        let (levels, depth) = (siblings.len(), self.depth);
+        if levels != depth as usize {
+            return Err(PathError::Levels { levels, depth });
+        }
+        if position >= self.capacity() {
+            let capacity = self.capacity();
+            return Err(PathError::Position { capacity });
+        }
+        Ok(())
     }
 
     /// Roots of the trees without leaves, of height 0 (an empty leaf) to the tree's depth.

@@ -96,6 +96,15 @@ pub enum WalletError {
     /// The recipient cannot be paid.
     #[error(transparent)]
     Address(#[from] SealError),
+    /// Tokens would go out to where nobody could use them. Most tokens refuse the zero address, and the contract with them; with others
+    /// the tokens would be lost.
+    #[error("the {payee} would be {account}, where tokens are lost: name another")]
+    Lost {
+        /// `recipient` or `relayer`.
+        payee: &'static str,
+        /// Which account it is.
+        account: &'static str,
+    },
 }
 
 impl From<storage::Error> for WalletError {

@@ -26,9 +26,9 @@ pub struct Order {
     pub amount_in: u128,
     /// What the contract pays out, the fee included.
     pub amount_out: u128,
-    /// Who gets what is paid out less the fee; zeros for nobody.
+    /// Who gets what is paid out less the fee; zeros for nobody, where that is 0.
     pub recipient: [u8; 20],
-    /// Who gets the fee; zeros for nobody.
+    /// Who gets the fee; zeros for nobody, where that is 0.
     pub relayer: [u8; 20],
     /// The fee.
     pub fee: u128,
@@ -59,9 +59,7 @@ impl<E: Engine> Wallet<E> {
         order: &Order,
         random: &mut R,
     ) -> Result<Prepared, WalletError> {
-        if order.fee > order.amount_out {
-            return Err(WalletError::Fee);
-        }
+        check_payees(order)?;
         let paid = order.pay.map_or(0, |(_, value)| value);
         let needed = paid
             .checked_add(order.amount_out)
@@ -147,6 +145,29 @@ impl<E: Engine> Wallet<E> {
         }
         Ok(inputs)
     }
+}
+
+/// Whether what goes out arrives where somebody can use it.
+fn check_payees(order: &Order) -> Result<(), WalletError> {
+    let rest = order.amount_out.checked_sub(order.fee);
+    let rest = rest.ok_or(WalletError::Fee)?;
+    for (payee, account, amount) in [
+        ("recipient", order.recipient, rest),
+        ("relayer", order.relayer, order.fee),
+    ] {
+        let black_holes = [
+            ("the zero address", [0; 20]),
+            ("the shielding contract", order.contract),
+            ("the token", order.token),
+        ];
+        for (name, lost) in black_holes {
+            if amount > 0 && account == lost {
+                let account = name;
+                return Err(WalletError::Lost { payee, account });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An input of value 0 that is nowhere in the tree. Its nullifier looks like any other, because the blinding is random.

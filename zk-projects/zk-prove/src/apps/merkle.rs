@@ -15,12 +15,13 @@ use proof::private_file;
 use serde::Serialize;
 use smart_contracts::abi::Membership as contract;
 use smart_contracts::contracts::MEMBERSHIP;
+use smart_contracts::words::{proof_argument, word};
 use storage::kvs::LogEngine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
 use crate::ready::{Ready, Timed};
-use crate::world::{OPERATOR, World, proof_argument, word};
+use crate::world::{OPERATOR, World};
 
 /// The list of a world: the tree, and the contract that knows its root.
 pub(crate) struct List<'w> {

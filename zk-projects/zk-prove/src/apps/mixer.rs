@@ -13,12 +13,13 @@ use proof::verify::Proof;
 use serde::Serialize;
 use smart_contracts::abi::Mixer as contract;
 use smart_contracts::contracts::MIXER;
+use smart_contracts::words::{number, proof_argument, word};
 use storage::kvs::LogEngine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
 use crate::ready::{Ready, Timed};
-use crate::world::{OPERATOR, World, number, proof_argument, word};
+use crate::world::{OPERATOR, World};
 
 /// What every deposit is: one ether, in wei.
 const DENOMINATION: u128 = 1_000_000_000_000_000_000;

@@ -13,12 +13,13 @@ use proof::private_file;
 use serde::Serialize;
 use smart_contracts::abi::Registry as contract;
 use smart_contracts::contracts::REGISTRY;
+use smart_contracts::words::{proof_argument, word};
 use storage::kvs::LogEngine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
 use crate::ready::{Ready, Timed};
-use crate::world::{OPERATOR, World, now, proof_argument, word};
+use crate::world::{OPERATOR, World, now};
 
 /// The service's name, which is part of every commitment.
 const SERVICE: &str = "zk-prove";

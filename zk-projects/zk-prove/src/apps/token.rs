@@ -12,6 +12,7 @@ use proof::private_file;
 use serde::Serialize;
 use smart_contracts::abi::{DemoToken, ShieldedToken as contract};
 use smart_contracts::contracts::{DEMO_TOKEN, SHIELDED_TOKEN};
+use smart_contracts::words::{number, proof_argument, word};
 use storage::kvs::LogEngine;
 use token_transfer::{Address as Receiver, Event, Keys, Order, Prepared, Transfer, Wallet};
 use zk_store::{decode_text, encode_text};
@@ -19,7 +20,7 @@ use zk_store::{decode_text, encode_text};
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
 use crate::ready::{Ready, Timed};
-use crate::world::{OPERATOR, World, number, proof_argument, word};
+use crate::world::{OPERATOR, World};
 
 const SEED_PREFIX: &str = "keyproof-wallet-1-";
 
