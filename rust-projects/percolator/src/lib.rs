@@ -1,0 +1,56 @@
+//! Percolator's transactions over a key-value store: versions, locks, two-phase commit, and the oracle that orders them.
+//!
+//! # What it is
+//!
+//! What a store does with the requests of transactional clients, as decisions: a function gets a view of what is stored and a request, and
+//! gives the reply and the changes to make. No thread, clock, file, socket or randomness; time is an argument.
+//!
+//! # The paper
+//!
+//! Daniel Peng and Frank Dabek, *Large-scale Incremental Processing Using Distributed Transactions and Notifications*, OSDI 2010: "section" and
+//! "Figure" mean this one. What goes beyond it (time to live, minimum commit timestamps, protected rollbacks) follows the
+//! behaviour of TiKV, so that TiKV's clients find what they expect.
+//!
+//! # What it guarantees
+//!
+//! Snapshot isolation: a transaction reads as of its start, and of two that write one key at the same time at most one commits. Each request may
+//! come twice or late. This rests on two rules: between reading and applying nobody else decides about the same keys (latches),
+//! and timestamps are unique and rise.
+//!
+//! # What it does not
+//!
+//! Snapshot isolation admits *write skew*: two transactions that each read what the other writes. It applies nothing; the caller writes
+//! the changes as one batch. Observers and notifications (section 2.4) are left out.
+//!
+//! # How it works
+//!
+//! ```text
+//!   client              store, keys a (primary) and b                          columns of a              columns of b
+//!   begin   --> oracle: 10
+//!   prewrite a, b --->  nobody else's lock, nothing committed after 10         lock: put, by 10          lock: put, by 10, see a
+//!   commit  --> oracle: 15
+//!   commit a at 15 -->  own lock there: the transaction is committed now       write 15: put, by 10      lock: put, by 10, see a
+//!   commit b at 15 -->  (may be lost, or done by who meets the lock)           write 15: put, by 10      write 15: put, by 10
+//! ```
+//!
+//! The one write that turns the primary's lock into a record decides. Whoever meets a lock of a dead client asks its primary and finishes
+//! the transaction, forward or back.
+
+mod codec;
+mod columns;
+mod error;
+mod layout;
+mod lock;
+mod memcomparable;
+mod read;
+mod timestamp;
+mod write;
+
+pub use codec::SHORT_VALUE_BYTES;
+pub use columns::{Columns, Fate};
+pub use error::{ConflictReason, Error, Refusal, Result};
+pub use layout::{Column, decode_key, default_key, lock_key, write_key};
+pub use lock::{Lock, LockInfo, LockKind};
+pub use read::{Pair, ReadAt, batch_get, get, scan};
+pub use timestamp::{LOGICAL_BITS, Timestamp};
+pub use write::{Write, WriteKind};
