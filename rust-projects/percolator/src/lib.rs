@@ -38,19 +38,31 @@
 
 mod codec;
 mod columns;
+mod commit;
+mod decided;
 mod error;
 mod layout;
 mod lock;
 mod memcomparable;
+mod prewrite;
 mod read;
+mod resolve;
+mod rollback;
+mod status;
 mod timestamp;
 mod write;
 
 pub use codec::SHORT_VALUE_BYTES;
 pub use columns::{Columns, Fate};
+pub use commit::commit;
+pub use decided::Decided;
 pub use error::{ConflictReason, Error, Refusal, Result};
 pub use layout::{Column, decode_key, default_key, lock_key, write_key};
 pub use lock::{Lock, LockInfo, LockKind};
+pub use prewrite::{Intent, Mutation, Prewrite, Prewritten, prewrite};
 pub use read::{Pair, ReadAt, batch_get, get, scan};
+pub use resolve::{Resolved, resolve_keys, resolve_range, scan_locks};
+pub use rollback::rollback;
+pub use status::{CheckStatus, RollbackCause, TxnStatus, check_status, heartbeat};
 pub use timestamp::{LOGICAL_BITS, Timestamp};
 pub use write::{Write, WriteKind};
