@@ -36,6 +36,7 @@
 //! The one write that turns the primary's lock into a record decides. Whoever meets a lock of a dead client asks its primary and finishes
 //! the transaction, forward or back.
 
+pub mod client;
 mod codec;
 mod columns;
 mod commit;
@@ -43,17 +44,20 @@ mod decided;
 mod error;
 mod latches;
 mod layout;
+mod local;
 mod lock;
 mod memcomparable;
 mod oracle;
 mod prewrite;
 mod read;
+mod request;
 mod resolve;
 mod rollback;
 mod status;
 mod timestamp;
 mod write;
 
+pub use client::Client;
 pub use codec::SHORT_VALUE_BYTES;
 pub use columns::{Columns, Fate};
 pub use commit::commit;
@@ -61,10 +65,12 @@ pub use decided::Decided;
 pub use error::{ConflictReason, Error, Refusal, Result};
 pub use latches::{Latches, Ticket};
 pub use layout::{Column, decode_key, default_key, lock_key, write_key};
+pub use local::{Clock, Local};
 pub use lock::{Lock, LockInfo, LockKind};
 pub use oracle::{MAX_BATCH, Oracle, OracleError, Timestamps, WINDOW_MS};
 pub use prewrite::{Intent, Mutation, Prewrite, Prewritten, prewrite};
 pub use read::{Pair, ReadAt, batch_get, get, scan};
+pub use request::{BatchGet, Commit, Get, Heartbeat, Request, Resolve, Rollback, Scan};
 pub use resolve::{Resolved, resolve_keys, resolve_range, scan_locks};
 pub use rollback::rollback;
 pub use status::{CheckStatus, RollbackCause, TxnStatus, check_status, heartbeat};

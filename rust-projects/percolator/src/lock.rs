@@ -106,7 +106,7 @@ impl Lock {
     /// Whether its owner may be taken for dead at `now`.
     #[must_use]
     pub const fn is_expired(&self, now: Timestamp) -> bool {
-        self.start_ts.physical_ms().saturating_add(self.ttl_ms) < now.physical_ms()
+        is_expired(self.start_ts, self.ttl_ms, now)
     }
 
     /// What others are told about it.
@@ -208,6 +208,18 @@ pub struct LockInfo {
     pub min_commit_ts: Timestamp,
     /// As [`Lock::secondaries`].
     pub secondaries: Option<Vec<Bytes>>,
+}
+
+impl LockInfo {
+    /// Whether its owner may be taken for dead at `now`.
+    #[must_use]
+    pub const fn is_expired(&self, now: Timestamp) -> bool {
+        is_expired(self.start_ts, self.ttl_ms, now)
+    }
+}
+
+const fn is_expired(start_ts: Timestamp, ttl_ms: u64, now: Timestamp) -> bool {
+    start_ts.physical_ms().saturating_add(ttl_ms) < now.physical_ms()
 }
 
 #[cfg(test)]

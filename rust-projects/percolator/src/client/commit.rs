@@ -1,0 +1,164 @@
+//! The two phases, seen from the client (paper, section 2.2, Figure 6: `Commit`).
+
+use bytes::Bytes;
+
+use super::locks::Settled;
+use super::{AskError, Client, ClientError, Store, Transaction};
+use crate::{Commit, Error, Intent, LockInfo, Mutation, Prewrite, Refusal, Rollback, Timestamp};
+
+/// What became of a transaction, as far as can be known.
+#[derive(Clone, Debug)]
+#[must_use = "a transaction may not be committed"]
+pub enum Outcome {
+    /// It is committed at this timestamp; its start if it wrote nothing.
+    Committed(Timestamp),
+    /// It is not committed and never will be.
+    Aborted(ClientError),
+    /// The answer to the commit was lost: it is committed, or will be, or will not. Read what it wrote to find out.
+    Undetermined,
+}
+
+impl Outcome {
+    /// Whether it is certainly committed.
+    #[must_use]
+    pub const fn is_committed(&self) -> bool {
+        matches!(self, Self::Committed(_))
+    }
+}
+
+impl<S: Store> Transaction<'_, S> {
+    /// Commits: all writes become visible at once, or none. Returns when it is decided, and the secondaries were told.
+    pub fn commit(self) -> Outcome {
+        let start_ts = self.start_ts();
+        let Some(primary) = self.writes.keys().next().cloned() else {
+            return Outcome::Committed(start_ts);
+        };
+        let client = self.client;
+        let keys: Vec<_> = self.writes.keys().cloned().collect();
+        if let Err(error) = self.prewrite_all(&primary) {
+            client.give_up(&keys, start_ts);
+            return Outcome::Aborted(error);
+        }
+        let outcome = client.commit_primary(&primary, start_ts);
+        match &outcome {
+            Outcome::Committed(commit_ts) => {
+                for keys in keys[1..].chunks(client.config.keys_per_request.max(1)) {
+                    // The transaction is committed whether they are told or not: whoever meets the locks finds out.
+                    let _ = client.insist(&Commit {
+                        keys: keys.to_vec(),
+                        start_ts,
+                        commit_ts: *commit_ts,
+                    });
+                }
+            }
+            Outcome::Aborted(_) => client.give_up(&keys, start_ts),
+            Outcome::Undetermined => {}
+        }
+        outcome
+    }
+
+    fn prewrite_all(&self, primary: &Bytes) -> Result<(), ClientError> {
+        let mutations: Vec<_> = self
+            .writes
+            .iter()
+            .map(|(key, value)| {
+                let intent = value.clone().map_or(Intent::Delete, Intent::Put);
+                Mutation::new(key.clone(), intent)
+            })
+            .collect();
+        // The primary goes in front: a lock that names it is never there without it, unless it is gone again.
+        for mutations in mutations.chunks(self.client.config.keys_per_request.max(1)) {
+            self.client.prewrite(&Prewrite {
+                mutations: mutations.to_vec(),
+                primary: primary.clone(),
+                start_ts: self.start_ts(),
+                ttl_ms: self.client.config.lock_ttl_ms,
+                txn_size: self.writes.len() as u64,
+                min_commit_ts: self.start_ts().next(),
+                for_update_ts: Timestamp::ZERO,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Store> Client<S> {
+    /// Prewrites, finishing locks of the dead and waiting for those of the living.
+    fn prewrite(&self, request: &Prewrite) -> Result<(), ClientError> {
+        let mut backoff = self.backoff();
+        loop {
+            match self.store.ask(request) {
+                Ok(_) => return Ok(()),
+                Err(AskError::Decision(Error::Refused(Refusal::Locked(locks)))) => {
+                    if let Some(lock) = self.first_alive(&locks)?
+                        && !backoff.wait()
+                    {
+                        return Err(ClientError::StaysLocked(Box::new(lock)));
+                    }
+                }
+                Err(AskError::Lost) if backoff.wait() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn first_alive(&self, locks: &[LockInfo]) -> Result<Option<LockInfo>, ClientError> {
+        let mut alive = None;
+        for lock in locks {
+            if self.settle(lock, Timestamp::ZERO)? != Settled::Gone {
+                alive.get_or_insert_with(|| lock.clone());
+            }
+        }
+        Ok(alive)
+    }
+
+    /// The step that decides. A request that was lost may be carried out at any time, so only an answer makes the outcome certain: any
+    /// answer to a later copy does, as a commit that was carried out is found again.
+    fn commit_primary(&self, primary: &Bytes, start_ts: Timestamp) -> Outcome {
+        let mut backoff = self.backoff();
+        let mut was_lost = false;
+        loop {
+            // It must be taken after the prewrites: whoever began before and read these keys has seen the locks.
+            let commit_ts = match self.timestamp() {
+                Ok(commit_ts) => commit_ts,
+                Err(_) if was_lost => return Outcome::Undetermined,
+                Err(error) => return Outcome::Aborted(error),
+            };
+            let request = Commit {
+                keys: vec![primary.clone()],
+                start_ts,
+                commit_ts,
+            };
+            let error = match self.store.ask(&request) {
+                Ok(commit_ts) => return Outcome::Committed(commit_ts),
+                // A reader was promised a later commit. So the lock is still there, and earlier copies will be refused as well.
+                Err(AskError::Decision(Error::Refused(
+                    refusal @ Refusal::CommitTsExpired { .. },
+                ))) => Error::from(refusal).into(),
+                Err(AskError::Decision(Error::Refused(refusal))) => {
+                    return Outcome::Aborted(Error::from(refusal).into());
+                }
+                Err(error) => {
+                    was_lost |= matches!(error, AskError::Lost);
+                    error.into()
+                }
+            };
+            if !backoff.wait() {
+                return match was_lost {
+                    true => Outcome::Undetermined,
+                    false => Outcome::Aborted(error),
+                };
+            }
+        }
+    }
+
+    /// Removes what was prewritten, so that others need not wait. Whether it succeeds or not, nothing is committed.
+    fn give_up(&self, keys: &[Bytes], start_ts: Timestamp) {
+        for keys in keys.chunks(self.config.keys_per_request.max(1)) {
+            let _ = self.insist(&Rollback {
+                keys: keys.to_vec(),
+                start_ts,
+            });
+        }
+    }
+}

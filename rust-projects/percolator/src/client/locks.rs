@@ -1,0 +1,56 @@
+//! What to do about a lock of somebody else.
+
+use super::{Client, ClientError, Store};
+use crate::{CheckStatus, Error, LockInfo, LockKind, Refusal, Resolve, Timestamp, TxnStatus};
+
+/// What became of a lock that was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It is gone.
+    Gone,
+    /// It stays, but its transaction commits above the caller's start only.
+    MayPass,
+    /// Its owner lives.
+    Wait,
+}
+
+impl<S: Store> Client<S> {
+    /// Asks the lock's primary what became of its transaction and finishes it if that is decided (section 2.2). A reader gives its
+    /// `start_ts`, a writer [`Timestamp::ZERO`], as it cannot pass.
+    pub(super) fn settle(
+        &self,
+        lock: &LockInfo,
+        start_ts: Timestamp,
+    ) -> Result<Settled, ClientError> {
+        let now = self.timestamp()?;
+        let question = CheckStatus {
+            primary: lock.primary.clone(),
+            start_ts: lock.start_ts,
+            caller_start_ts: start_ts,
+            now,
+            rollback_if_unknown: lock.is_expired(now),
+            about_pessimistic_lock: lock.kind == LockKind::Pessimistic,
+            force_two_phases: false,
+        };
+        let commit_ts = match self.insist(&question) {
+            Ok(TxnStatus::Committed(commit_ts)) => Some(commit_ts),
+            Ok(TxnStatus::RolledBack(_)) => None,
+            Ok(TxnStatus::Alive { pushed: true, .. }) if start_ts > Timestamp::ZERO => {
+                return Ok(Settled::MayPass);
+            }
+            Ok(
+                TxnStatus::Alive { .. } | TxnStatus::PessimisticLockDropped | TxnStatus::Unknown,
+            )
+            | Err(ClientError::Store(Error::Refused(Refusal::TxnNotFound { .. }))) => {
+                return Ok(Settled::Wait);
+            }
+            Err(error) => return Err(error),
+        };
+        self.insist(&Resolve {
+            keys: vec![lock.key.clone()],
+            start_ts: lock.start_ts,
+            commit_ts,
+        })?;
+        Ok(Settled::Gone)
+    }
+}
