@@ -13,7 +13,7 @@
 //! # What it does not
 //!
 //! It does not write: [`Oracle::allocate`] asks for a window, and the caller says when that is durable. It trusts the clock for the time
-//! only, never for the order; a clock that jumps far ahead takes the timestamps with it for good. Of two servers that both believe to be in
+//! only, never for the order, and after a restart its time stands still until the clock has come to the end of the old window; a clock that jumps far ahead takes the timestamps with it for good. Of two servers that both believe to be in
 //! charge one could give lower timestamps than the other gave before: whoever serves it must make sure that it still leads.
 //!
 //! # How it works

@@ -11,10 +11,10 @@ use crate::{
     scan,
 };
 
-/// What a client asks of a store.
-pub trait Request {
+/// What a client asks of a store. A value, so that it can be sent again, and arrive twice.
+pub trait Request: Clone + Send + Sync + 'static {
     /// What it is told.
-    type Reply;
+    type Reply: Send + 'static;
 
     /// What it is called in logs and counters.
     const NAME: &'static str;
