@@ -83,6 +83,18 @@ pub(crate) fn commit_lock(
     lock: &Lock,
     commit_ts: Timestamp,
 ) -> Result<()> {
+    record_commit(draft, key, lock, commit_ts)?;
+    draft.delete_lock(key);
+    Ok(())
+}
+
+/// Records what `lock` announces as committed.
+pub(crate) fn record_commit(
+    draft: &mut Draft<'_>,
+    key: &Bytes,
+    lock: &Lock,
+    commit_ts: Timestamp,
+) -> Result<()> {
     if commit_ts < lock.min_commit_ts {
         return Err(Refusal::CommitTsExpired {
             start_ts: lock.start_ts,
@@ -99,6 +111,5 @@ pub(crate) fn commit_lock(
         write.overlapped_rollback = there.is_some_and(|there| there.rolls_back());
         draft.put_write(key, commit_ts, &write);
     }
-    draft.delete_lock(key);
     Ok(())
 }

@@ -17,6 +17,9 @@
 //!
 //! # How it works
 //!
+//! A transaction may ask to be committed without a second phase: see [`Mode`]. Its commit timestamp lies above all that anybody read at
+//! here, as whoever read did not see it.
+//!
 //! ```text
 //!   prewrite k by 10:   lock l k ?   none: go on     by 10: was here before     by another: Locked
 //!                       newest w k ? below 10: put l k, and d k !10 if the value is long
@@ -25,6 +28,7 @@
 
 use bytes::Bytes;
 
+use crate::commit::record_commit;
 use crate::decided::Draft;
 use crate::{
     Columns, ConflictReason, Decided, Fate, Lock, LockInfo, LockKind, Refusal, Result,
@@ -69,6 +73,35 @@ impl Mutation {
     }
 }
 
+/// How a transaction commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By a commit of its own, at a timestamp that the client takes once all is prewritten.
+    #[default]
+    TwoPhases,
+    /// Once all of its keys are prewritten, at the highest of their minimum commit timestamps.
+    Async {
+        /// All keys but the primary. Only the request with the primary needs them.
+        secondaries: Vec<Bytes>,
+        /// The highest timestamp that anybody read at here: the transaction must commit above it (bug class P8).
+        max_read_ts: Timestamp,
+    },
+    /// At once: the request has all of its keys, and records take the place of locks.
+    OnePhase {
+        /// As for an asynchronous commit.
+        max_read_ts: Timestamp,
+    },
+}
+
+impl Mode {
+    const fn max_read_ts(&self) -> Option<Timestamp> {
+        match self {
+            Self::TwoPhases => None,
+            Self::Async { max_read_ts, .. } | Self::OnePhase { max_read_ts } => Some(*max_read_ts),
+        }
+    }
+}
+
 /// A prewrite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prewrite {
@@ -86,6 +119,19 @@ pub struct Prewrite {
     pub min_commit_ts: Timestamp,
     /// Up to where a pessimistic transaction has seen its keys; [`Timestamp::ZERO`] for an optimistic one.
     pub for_update_ts: Timestamp,
+    /// How it commits.
+    pub mode: Mode,
+}
+
+impl Prewrite {
+    /// The lowest timestamp at which the transaction may commit, as far as this request knows.
+    fn lowest_commit_ts(&self) -> Timestamp {
+        let Some(max_read_ts) = self.mode.max_read_ts() else {
+            return self.min_commit_ts;
+        };
+        let passed = max_read_ts.max(self.start_ts).max(self.for_update_ts);
+        self.min_commit_ts.max(passed.next())
+    }
 }
 
 /// What a prewrite came to.
@@ -93,15 +139,15 @@ pub struct Prewrite {
 pub struct Prewritten {
     /// The lowest timestamp at which the keys of the request may be committed.
     pub min_commit_ts: Timestamp,
-    /// The transaction was committed before this request came; nothing is left to do.
+    /// The transaction is committed: in one phase, or before this request came. Nothing is left to do.
     pub committed: Option<Timestamp>,
 }
 
 /// What is to be done about a mutation.
 enum Step {
-    Write { over: Option<Lock> },
+    Write(Option<Lock>),
     Nothing,
-    Prewritten(Timestamp),
+    Prewritten(Lock),
     Committed(Timestamp),
     Blocked(LockInfo),
 }
@@ -113,26 +159,66 @@ enum Step {
 /// the first key concerned; [`crate::Error::Storage`], [`crate::Error::Corrupt`].
 pub fn prewrite(columns: Columns<'_>, request: &Prewrite) -> Result<Decided<Prewritten>> {
     let mut draft = Draft::new(columns);
-    let mut reply = Prewritten {
-        min_commit_ts: request.min_commit_ts,
-        committed: None,
-    };
+    let mut committed = None;
+    let mut blocked = Vec::new();
     let mut locks = Vec::new();
     for mutation in &request.mutations {
+        let key = &mutation.key;
         match step(columns, request, mutation)? {
-            Step::Write { over } => write(&mut draft, request, mutation, over.as_ref()),
+            Step::Write(over) => locks.push(Locked {
+                key,
+                lock: lock(&mut draft, request, mutation, over.as_ref()),
+                is_new: true,
+                was_locked: over.is_some(),
+            }),
+            Step::Prewritten(lock) => locks.push(Locked {
+                key,
+                lock,
+                is_new: false,
+                was_locked: true,
+            }),
             Step::Nothing => {}
-            Step::Prewritten(min_commit_ts) => {
-                reply.min_commit_ts = reply.min_commit_ts.max(min_commit_ts);
-            }
-            Step::Committed(commit_ts) => reply.committed = Some(commit_ts),
-            Step::Blocked(lock) => locks.push(lock),
+            Step::Committed(commit_ts) => committed = Some(commit_ts),
+            Step::Blocked(lock) => blocked.push(lock),
         }
     }
-    match locks.is_empty() {
-        true => Ok(draft.finish(reply)),
-        false => Err(Refusal::Locked(locks).into()),
+    if !blocked.is_empty() {
+        return Err(Refusal::Locked(blocked).into());
     }
+    // Of locks that were there before, what they say counts: all who ask about the transaction must come to one commit timestamp.
+    let of_locks = locks.iter().map(|locked| locked.lock.min_commit_ts).max();
+    let min_commit_ts = of_locks.unwrap_or_else(|| request.lowest_commit_ts());
+    if let Mode::OnePhase { .. } = request.mode {
+        committed = committed.or(Some(min_commit_ts));
+    }
+    for locked in &locks {
+        match (&request.mode, committed) {
+            (Mode::OnePhase { .. }, Some(commit_ts)) => commit_now(&mut draft, locked, commit_ts)?,
+            _ if locked.is_new => draft.put_lock(locked.key, &locked.lock),
+            _ => {}
+        }
+    }
+    Ok(draft.finish(Prewritten {
+        min_commit_ts,
+        committed,
+    }))
+}
+
+/// A key that the transaction holds once the request is granted.
+struct Locked<'a> {
+    key: &'a Bytes,
+    lock: Lock,
+    is_new: bool,
+    /// A lock of the transaction is stored: this one, or a pessimistic one.
+    was_locked: bool,
+}
+
+fn commit_now(draft: &mut Draft<'_>, locked: &Locked<'_>, commit_ts: Timestamp) -> Result<()> {
+    record_commit(draft, locked.key, &locked.lock, commit_ts)?;
+    if locked.was_locked {
+        draft.delete_lock(locked.key);
+    }
+    Ok(())
 }
 
 fn step(columns: Columns<'_>, request: &Prewrite, mutation: &Mutation) -> Result<Step> {
@@ -148,9 +234,9 @@ fn step(columns: Columns<'_>, request: &Prewrite, mutation: &Mutation) -> Result
         // Conflicts were looked for when it was taken.
         Some(lock) if lock.kind == LockKind::Pessimistic => {
             must_be_new(columns, mutation)?;
-            return Ok(Step::Write { over: Some(lock) });
+            return Ok(Step::Write(Some(lock)));
         }
-        Some(lock) => return Ok(Step::Prewritten(lock.min_commit_ts)),
+        Some(lock) => return Ok(Step::Prewritten(lock)),
         None => {}
     }
     if let Some((commit_ts, newest)) = columns.newest(key)?
@@ -165,7 +251,7 @@ fn step(columns: Columns<'_>, request: &Prewrite, mutation: &Mutation) -> Result
     must_be_new(columns, mutation)?;
     Ok(match mutation.intent {
         Intent::CheckNotExists => Step::Nothing,
-        _ => Step::Write { over: None },
+        _ => Step::Write(None),
     })
 }
 
@@ -219,23 +305,28 @@ fn no_pessimistic_lock(request: &Prewrite, key: &Bytes) -> crate::Error {
     .into()
 }
 
-/// Locks the key; `over` is the pessimistic lock that the new one takes the place of.
-fn write(draft: &mut Draft<'_>, request: &Prewrite, mutation: &Mutation, over: Option<&Lock>) {
+/// The lock that the key is to have, in the place of `over`, a pessimistic one. A long value is written.
+fn lock(
+    draft: &mut Draft<'_>,
+    request: &Prewrite,
+    mutation: &Mutation,
+    over: Option<&Lock>,
+) -> Lock {
     let (kind, value) = match &mutation.intent {
         Intent::Put(value) | Intent::Insert(value) => (LockKind::Put, Some(value)),
         Intent::Delete => (LockKind::Delete, None),
         Intent::Lock | Intent::CheckNotExists => (LockKind::Lock, None),
     };
-    let key = &mutation.key;
-    let mut lock = Lock::new(
-        kind,
-        request.start_ts,
-        request.primary.clone(),
-        request.ttl_ms,
-    );
+    let (key, start_ts) = (&mutation.key, request.start_ts);
+    let mut lock = Lock::new(kind, start_ts, request.primary.clone(), request.ttl_ms);
     lock.txn_size = request.txn_size;
     lock.for_update_ts = request.for_update_ts;
-    lock.min_commit_ts = request.min_commit_ts;
+    lock.min_commit_ts = request.lowest_commit_ts();
+    if let Mode::Async { secondaries, .. } = &request.mode {
+        let is_primary = *key == request.primary;
+        let secondaries = is_primary.then(|| secondaries.clone());
+        lock.secondaries = Some(secondaries.unwrap_or_default());
+    }
     if let Some(over) = over {
         // What others were promised while it was pessimistic still holds.
         lock.ttl_ms = lock.ttl_ms.max(over.ttl_ms);
@@ -243,9 +334,9 @@ fn write(draft: &mut Draft<'_>, request: &Prewrite, mutation: &Mutation, over: O
     }
     match value {
         Some(value) if value.len() > SHORT_VALUE_BYTES => {
-            draft.put_value(key, request.start_ts, value.clone());
+            draft.put_value(key, start_ts, value.clone());
         }
         value => lock.short_value = value.cloned(),
     }
-    draft.put_lock(key, &lock);
+    lock
 }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use storage::{Direction, KeyRange};
 
 use crate::{
-    CheckStatus, Columns, Decided, Pair, Prewrite, Prewritten, ReadAt, Result, Timestamp,
-    TxnStatus, batch_get, check_status, commit, get, heartbeat, prewrite, resolve_keys, rollback,
-    scan,
+    Acquire, CheckStatus, Columns, Decided, Pair, Prewrite, Prewritten, ReadAt, Result,
+    Secondaries, Timestamp, TxnStatus, acquire, batch_get, check_secondaries, check_status, commit,
+    get, heartbeat, prewrite, release, resolve_keys, rollback, scan,
 };
 
 /// What a client asks of a store. A value, so that it can be sent again, and arrive twice.
@@ -217,5 +217,64 @@ impl Request for Heartbeat {
 
     fn latched(&self) -> BTreeSet<Bytes> {
         BTreeSet::from([self.primary.clone()])
+    }
+}
+
+impl Request for Acquire {
+    type Reply = Vec<Option<Bytes>>;
+    const NAME: &'static str = "acquire";
+
+    fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
+        acquire(columns, self)
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        set(&self.keys)
+    }
+}
+
+/// Asks for [`release`].
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The keys.
+    pub keys: Vec<Bytes>,
+    /// The transaction.
+    pub start_ts: Timestamp,
+    /// Locks taken for update above it stay.
+    pub for_update_ts: Timestamp,
+}
+
+impl Request for Release {
+    type Reply = ();
+    const NAME: &'static str = "release";
+
+    fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
+        release(columns, &self.keys, self.start_ts, self.for_update_ts)
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        set(&self.keys)
+    }
+}
+
+/// Asks for [`check_secondaries`].
+#[derive(Clone, Debug)]
+pub struct CheckSecondaries {
+    /// The keys.
+    pub keys: Vec<Bytes>,
+    /// The transaction.
+    pub start_ts: Timestamp,
+}
+
+impl Request for CheckSecondaries {
+    type Reply = Secondaries;
+    const NAME: &'static str = "check-secondaries";
+
+    fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
+        check_secondaries(columns, &self.keys, self.start_ts)
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        set(&self.keys)
     }
 }

@@ -9,7 +9,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use percolator::client::{AskError, ClientError, Outcome, Store};
-use percolator::{Commit, ConflictReason, Error, Intent, Mutation, Prewrite, Refusal, Timestamp};
+use percolator::{
+    Commit, ConflictReason, Error, Intent, Mode, Mutation, Prewrite, Refusal, Timestamp,
+};
 use support::world::{Fate, World, divisible, read};
 
 /// Two accounts, as most of Hermitage's tests begin.
@@ -346,6 +348,7 @@ fn prewritten(world: &World, keys: &[&'static str], ttl_ms: u64) -> Timestamp {
         txn_size: keys.len() as u64,
         min_commit_ts: start_ts.next(),
         for_update_ts: Timestamp::ZERO,
+        mode: Mode::TwoPhases,
     };
     world.ask(&request).unwrap();
     start_ts

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use percolator::{
-    CheckStatus, Columns, Intent, LockKind, Mutation, Pair, Prewrite, ReadAt, Refusal, Timestamp,
-    TxnStatus, batch_get, check_status, commit, get, prewrite, resolve_keys, rollback, scan,
+    CheckStatus, Columns, Intent, LockKind, Mode, Mutation, Pair, Prewrite, ReadAt, Refusal,
+    Timestamp, TxnStatus, batch_get, check_status, commit, get, prewrite, resolve_keys, rollback,
+    scan,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -220,6 +221,7 @@ fn ask(engine: &MemoryEngine, model: &mut Model, request: &Request) {
                 txn_size: 0,
                 min_commit_ts: Timestamp::ZERO,
                 for_update_ts: Timestamp::ZERO,
+                mode: Mode::TwoPhases,
             };
             let decided = prewrite(columns, &request).ok();
             (

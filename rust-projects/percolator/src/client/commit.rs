@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::locks::Settled;
 use super::{AskError, Client, ClientError, Store, Transaction};
-use crate::{Commit, Error, Intent, LockInfo, Mutation, Prewrite, Refusal, Rollback, Timestamp};
+use crate::{
+    Commit, Error, Intent, LockInfo, Mode, Mutation, Prewrite, Refusal, Rollback, Timestamp,
+};
 
 /// What became of a transaction, as far as can be known.
 #[derive(Clone, Debug)]
@@ -76,6 +78,7 @@ impl<S: Store> Transaction<'_, S> {
                 txn_size: self.writes.len() as u64,
                 min_commit_ts: self.start_ts().next(),
                 for_update_ts: Timestamp::ZERO,
+                mode: Mode::TwoPhases,
             })?;
         }
         Ok(())

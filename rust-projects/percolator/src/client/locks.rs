@@ -1,7 +1,9 @@
 //! What to do about a lock of somebody else.
 
 use super::{Client, ClientError, Store};
-use crate::{CheckStatus, Error, LockInfo, LockKind, Refusal, Resolve, Timestamp, TxnStatus};
+use crate::{
+    CheckStatus, Error, LockInfo, LockKind, Refusal, Release, Resolve, Timestamp, TxnStatus,
+};
 
 /// What became of a lock that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +40,16 @@ impl<S: Store> Client<S> {
             Ok(TxnStatus::Alive { pushed: true, .. }) if start_ts > Timestamp::ZERO => {
                 return Ok(Settled::MayPass);
             }
-            Ok(
-                TxnStatus::Alive { .. } | TxnStatus::PessimisticLockDropped | TxnStatus::Unknown,
-            )
+            // The primary is not locked (any more), and the transaction decided nothing: this lock is in nobody's way.
+            Ok(TxnStatus::PessimisticLockDropped | TxnStatus::Unknown) => {
+                self.insist(&Release {
+                    keys: vec![lock.key.clone()],
+                    start_ts: lock.start_ts,
+                    for_update_ts: lock.for_update_ts,
+                })?;
+                return Ok(Settled::Gone);
+            }
+            Ok(TxnStatus::Alive { .. })
             | Err(ClientError::Store(Error::Refused(Refusal::TxnNotFound { .. }))) => {
                 return Ok(Settled::Wait);
             }

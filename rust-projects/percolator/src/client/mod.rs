@@ -13,7 +13,8 @@
 //! # What it does not
 //!
 //! It never runs a transaction again by itself: what it read is what its writes rest on (bug class P4). It sends no heartbeats: a transaction
-//! must commit within [`Config::lock_ttl_ms`] of its start, or others may take it for dead.
+//! must commit within [`Config::lock_ttl_ms`] of its start, or others may take it for dead. It is optimistic and commits in two phases; for
+//! an asynchronous commit of somebody else it waits, and does not ask its secondaries.
 //!
 //! # How it works
 //!

@@ -1,8 +1,9 @@
 //! Scenarios as text: lines that begin with `> ` are commands, what they do follows indented, all else is prose.
 //!
 //! ```text
-//!   prewrite START primary=K [ttl=MS] [min=TS] [update=TS] INTENT...     put:K=V insert:K=V delete:K lock:K absent:K, with ! a pessimistic lock is held
+//!   prewrite START primary=K [ttl=MS] [min=TS] [update=TS] [read=TS] [async=K,K|one-phase] INTENT...     put:K=V insert:K=V delete:K lock:K absent:K, with ! a pessimistic lock is held
 //!   commit START COMMIT K...      rollback START K...      heartbeat START K MS
+//!   lock START primary=K update=TS [ttl=MS] [min=TS] [new] [existing] K...      release START UPDATE K...      secondaries START K...
 //!   status START K now=TS [caller=TS] [force] [pessimistic] [two-phases]
 //!   resolve START COMMIT|rolled-back K...      resolve-range FROM TO LIMIT START:COMMIT|START:rolled-back ...
 //!   get K TS      batch-get TS K...      scan FROM TO TS [limit=N] [reverse]        get and scan take bypass=START and access=START
@@ -17,9 +18,10 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use percolator::{
-    CheckStatus, Columns, Decided, Error, Intent, Mutation, Pair, Prewrite, ReadAt, Refusal,
-    Timestamp, TxnStatus, batch_get, check_status, commit, get, heartbeat, prewrite, resolve_keys,
-    resolve_range, rollback, scan, scan_locks,
+    Acquire, CheckStatus, Columns, Decided, Error, Intent, Mode, Mutation, Pair, Prewrite, ReadAt,
+    Refusal, Secondaries, Timestamp, TxnStatus, acquire, batch_get, check_secondaries,
+    check_status, commit, get, heartbeat, prewrite, release, resolve_keys, resolve_range, rollback,
+    scan, scan_locks,
 };
 use storage::{Direction, Engine, KeyRange, MemoryEngine};
 
@@ -49,8 +51,9 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    const NAMES: [&'static str; 9] = [
-        "primary", "ttl", "min", "update", "now", "caller", "limit", "bypass", "access",
+    const NAMES: [&'static str; 11] = [
+        "read", "async", "primary", "ttl", "min", "update", "now", "caller", "limit", "bypass",
+        "access",
     ];
 
     fn of(command: &'a str) -> Self {
@@ -142,7 +145,8 @@ fn change(engine: &MemoryEngine, name: &str, mut words: Words<'_>) -> String {
     let columns = Columns::new(engine);
     match name {
         "prewrite" => {
-            let request = prewrite_request(&words);
+            let one_phase = words.flag("one-phase");
+            let request = prewrite_request(&words, one_phase);
             let told = |reply: &percolator::Prewritten| match reply.committed {
                 Some(ts) => format!("committed at {ts}"),
                 None => match reply.min_commit_ts {
@@ -168,6 +172,47 @@ fn change(engine: &MemoryEngine, name: &str, mut words: Words<'_>) -> String {
             let (start, at) = (timestamp(words.plain[0]), timestamp(words.plain[1]));
             let decided = commit(columns, &keys(&words.plain[2..]), start, at);
             apply(engine, decided, |at| format!("committed at {at}"))
+        }
+        "lock" => {
+            let request = Acquire {
+                must_be_new: words.flag("new"),
+                only_if_exists: words.flag("existing"),
+                keys: keys(&words.plain[1..]),
+                primary: key(words.named["primary"]),
+                start_ts: timestamp(words.plain[0]),
+                for_update_ts: words.timestamp("update"),
+                ttl_ms: words.number("ttl", 100),
+                min_commit_ts: words.timestamp("min"),
+            };
+            apply(engine, acquire(columns, &request), |values| {
+                let values = values.iter().map(|value| {
+                    value
+                        .as_ref()
+                        .map_or("(none)".to_owned(), |value| draw::text(value))
+                });
+                format!("locked: {}", values.collect::<Vec<_>>().join(" "))
+            })
+        }
+        "release" => {
+            let (start, update) = (timestamp(words.plain[0]), timestamp(words.plain[1]));
+            let decided = release(columns, &keys(&words.plain[2..]), start, update);
+            apply(engine, decided, |()| "released".to_owned())
+        }
+        "secondaries" => {
+            let decided =
+                check_secondaries(columns, &keys(&words.plain[1..]), timestamp(words.plain[0]));
+            apply(engine, decided, |reply| match reply {
+                Secondaries::Locked(locks) => {
+                    let highest = locks.iter().map(|lock| lock.min_commit_ts).max();
+                    format!(
+                        "{} locked, commits from {}",
+                        locks.len(),
+                        highest.unwrap_or_default()
+                    )
+                }
+                Secondaries::Committed(at) => format!("committed at {at}"),
+                Secondaries::RolledBack => "rolled back".to_owned(),
+            })
         }
         "rollback" => {
             let decided = rollback(columns, &keys(&words.plain[1..]), timestamp(words.plain[0]));
@@ -204,7 +249,7 @@ fn change(engine: &MemoryEngine, name: &str, mut words: Words<'_>) -> String {
     }
 }
 
-fn prewrite_request(words: &Words<'_>) -> Prewrite {
+fn prewrite_request(words: &Words<'_>, one_phase: bool) -> Prewrite {
     let mutation = |word: &&str| {
         let (kind, rest) = word.split_once(':').unwrap();
         let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
@@ -229,6 +274,20 @@ fn prewrite_request(words: &Words<'_>) -> Prewrite {
         txn_size: 0,
         min_commit_ts: words.timestamp("min"),
         for_update_ts: words.timestamp("update"),
+        mode: match words.named.get("async") {
+            Some(names) => Mode::Async {
+                secondaries: names
+                    .split(',')
+                    .filter(|name| *name != "-")
+                    .map(key)
+                    .collect(),
+                max_read_ts: words.timestamp("read"),
+            },
+            None if one_phase => Mode::OnePhase {
+                max_read_ts: words.timestamp("read"),
+            },
+            None => Mode::TwoPhases,
+        },
     }
 }
 
