@@ -125,7 +125,7 @@ pub struct Prewrite {
 
 impl Prewrite {
     /// The lowest timestamp at which the transaction may commit, as far as this request knows.
-    fn lowest_commit_ts(&self) -> Timestamp {
+    pub(crate) fn lowest_commit_ts(&self) -> Timestamp {
         let Some(max_read_ts) = self.mode.max_read_ts() else {
             return self.min_commit_ts;
         };
