@@ -150,6 +150,14 @@ pub enum Refusal {
         /// The lock found.
         Box<LockInfo>,
     ),
+    /// Versions that a read at this timestamp needs may have been removed. Begin a new transaction.
+    #[error("{ts} is below the safe point {safe_point}: what was then may be removed")]
+    BelowSafePoint {
+        /// What was asked for.
+        ts: Timestamp,
+        /// The lowest that can be read.
+        safe_point: Timestamp,
+    },
     /// A commit timestamp must lie above the start.
     #[error("transaction {start_ts} cannot commit at {commit_ts}")]
     InvalidCommitTs {

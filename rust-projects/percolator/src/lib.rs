@@ -43,6 +43,7 @@ mod commit;
 mod deadlock;
 mod decided;
 mod error;
+mod garbage;
 mod in_flight;
 mod latches;
 mod layout;
@@ -56,6 +57,7 @@ mod read;
 mod request;
 mod resolve;
 mod rollback;
+mod safe_points;
 mod secondaries;
 mod status;
 mod timestamp;
@@ -69,6 +71,7 @@ pub use commit::commit;
 pub use deadlock::{Deadlock, WaitFor, WaitGraph};
 pub use decided::Decided;
 pub use error::{ConflictReason, Error, Refusal, Result};
+pub use garbage::{Garbage, collect, destroy, garbage};
 pub use in_flight::InFlight;
 pub use latches::{Latches, Ticket};
 pub use layout::{Column, decode_key, default_key, lock_key, write_key};
@@ -79,10 +82,12 @@ pub use pessimistic::{Acquire, acquire, release};
 pub use prewrite::{Intent, Mode, Mutation, Prewrite, Prewritten, prewrite};
 pub use read::{Pair, ReadAt, batch_get, get, scan};
 pub use request::{
-    BatchGet, CheckSecondaries, Commit, Get, Heartbeat, Release, Request, Resolve, Rollback, Scan,
+    BatchGet, CheckSecondaries, Collect, Commit, Get, Heartbeat, Release, Request, Resolve,
+    Rollback, Scan,
 };
 pub use resolve::{Resolved, resolve_keys, resolve_range, scan_locks};
 pub use rollback::rollback;
+pub use safe_points::SafePoints;
 pub use secondaries::{Secondaries, check_secondaries};
 pub use status::{CheckStatus, RollbackCause, TxnStatus, check_status, heartbeat};
 pub use timestamp::{LOGICAL_BITS, Timestamp};

@@ -7,8 +7,8 @@ use storage::{Direction, KeyRange};
 
 use crate::{
     Acquire, CheckStatus, Columns, Decided, Pair, Prewrite, Prewritten, ReadAt, Result,
-    Secondaries, Timestamp, TxnStatus, acquire, batch_get, check_secondaries, check_status, commit,
-    get, heartbeat, prewrite, release, resolve_keys, rollback, scan,
+    Secondaries, Timestamp, TxnStatus, acquire, batch_get, check_secondaries, check_status,
+    collect, commit, get, heartbeat, prewrite, release, resolve_keys, rollback, scan,
 };
 
 /// What a client asks of a store. A value, so that it can be sent again, and arrive twice.
@@ -272,6 +272,28 @@ impl Request for CheckSecondaries {
 
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
         check_secondaries(columns, &self.keys, self.start_ts)
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        set(&self.keys)
+    }
+}
+
+/// Asks for [`collect`].
+#[derive(Clone, Debug)]
+pub struct Collect {
+    /// The keys, as [`crate::garbage`] found them.
+    pub keys: Vec<Bytes>,
+    /// Below it nobody reads.
+    pub safe_point: Timestamp,
+}
+
+impl Request for Collect {
+    type Reply = usize;
+    const NAME: &'static str = "collect";
+
+    fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
+        collect(columns, &self.keys, self.safe_point)
     }
 
     fn latched(&self) -> BTreeSet<Bytes> {

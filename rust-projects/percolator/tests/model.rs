@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use percolator::{
-    CheckStatus, Columns, Intent, LockKind, Mode, Mutation, Pair, Prewrite, ReadAt, Refusal,
-    Timestamp, TxnStatus, batch_get, check_status, commit, get, prewrite, resolve_keys, rollback,
-    scan,
+    CheckStatus, Column, Columns, Intent, LockKind, Mode, Mutation, Pair, Prewrite, ReadAt,
+    Refusal, Timestamp, TxnStatus, batch_get, check_status, collect, commit, decode_key, garbage,
+    get, prewrite, resolve_keys, resolve_range, rollback, scan,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
-use storage::{Batch, Direction, Engine, KeyRange, MemoryEngine};
+use storage::{Batch, Direction, Engine, KeyRange, MemoryEngine, Reader};
 
 const KEYS: [&str; 4] = ["a", "aaaaaaaa", "aaaaaaaaa", "b"];
 /// Transactions 1, 3, 5 ... have their primaries in turn on all keys, whether they write them or not.
@@ -333,7 +333,61 @@ fn compare(engine: &MemoryEngine, model: &Model, ts: u64) {
     }
 }
 
+/// Finishes all locks as rolled back.
+fn roll_back_all(engine: &MemoryEngine, model: &mut Model) {
+    let columns = Columns::new(engine);
+    let locked: Vec<_> = model.0.iter().filter_map(|key| key.lock).collect();
+    let fates = locked.iter().map(|&(txn, _)| (Timestamp(txn), None));
+    let decided = resolve_range(columns, &KeyRange::all(), &fates.collect(), 100).unwrap();
+    assert_eq!(decided.reply.locks, locked.len());
+    engine.write(&decided.changes).unwrap();
+    for key in &mut model.0 {
+        if let Some((txn, _)) = key.lock {
+            key.finish(txn, End::RolledBack);
+        }
+    }
+}
+
+/// Removes garbage, two keys at a time.
+fn collect_all(engine: &MemoryEngine, safe_point: Timestamp) {
+    let mut rest = Some(KeyRange::all());
+    while let Some(range) = rest {
+        let found = garbage(Columns::new(engine), &range, safe_point, 2).unwrap();
+        let decided = collect(Columns::new(engine), &found.keys, safe_point).unwrap();
+        assert!(decided.reply >= found.keys.len());
+        engine.write(&decided.changes).unwrap();
+        rest = found.rest;
+    }
+}
+
 proptest! {
+    #[test]
+    fn garbage_collection_changes_no_read_at_or_above_the_safe_point_and_leaves_nothing_to_collect(
+        requests in vec(requests(), 1..40), safe_point in 0..2 * TRANSACTIONS + 8
+    ) {
+        let engine = MemoryEngine::new();
+        let mut model = Model::default();
+        for request in &requests {
+            ask(&engine, &mut model, request);
+        }
+        roll_back_all(&engine, &mut model);
+        collect_all(&engine, Timestamp(safe_point));
+        for ts in safe_point..2 * TRANSACTIONS + 8 {
+            compare(&engine, &model, ts);
+        }
+        let columns = Columns::new(&engine);
+        for (index, state) in model.0.iter().enumerate() {
+            let below: Vec<_> = columns.records(&key(index), Timestamp(safe_point)).collect::<Result<_, _>>().unwrap();
+            prop_assert_eq!(below.len(), usize::from(state.value(safe_point).is_some()), "{:?}", below);
+        }
+        let values = Column::Default.range(&KeyRange::all());
+        for entry in engine.scan(&values, Direction::Forward) {
+            let (key, start_ts) = decode_key(Column::Default, &entry.unwrap().0).unwrap();
+            let is_used = columns.records(&key, Timestamp::MAX).any(|record| record.unwrap().1.start_ts == start_ts);
+            prop_assert!(is_used, "the value of {:?} at {} belongs to no record", key, start_ts);
+        }
+    }
+
     #[test]
     fn whatever_is_asked_reads_and_answers_are_those_of_the_model(requests in vec(requests(), 1..40)) {
         let engine = MemoryEngine::new();

@@ -8,6 +8,7 @@
 //!   resolve START COMMIT|rolled-back K...      resolve-range FROM TO LIMIT START:COMMIT|START:rolled-back ...
 //!   get K TS      batch-get TS K...      scan FROM TO TS [limit=N] [reverse]        get and scan take bypass=START and access=START
 //!   locks FROM TO MAX [limit=N]
+//!   garbage FROM TO TS LIMIT      collect TS K...      destroy FROM TO
 //!   show      the three columns
 //! ```
 //!
@@ -20,8 +21,8 @@ use bytes::Bytes;
 use percolator::{
     Acquire, CheckStatus, Columns, Decided, Error, Intent, Mode, Mutation, Pair, Prewrite, ReadAt,
     Refusal, Secondaries, Timestamp, TxnStatus, acquire, batch_get, check_secondaries,
-    check_status, commit, get, heartbeat, prewrite, release, resolve_keys, resolve_range, rollback,
-    scan, scan_locks,
+    check_status, collect, commit, destroy, garbage, get, heartbeat, prewrite, release,
+    resolve_keys, resolve_range, rollback, scan, scan_locks,
 };
 use storage::{Direction, Engine, KeyRange, MemoryEngine};
 
@@ -105,7 +106,7 @@ fn run(engine: &MemoryEngine, command: &str) -> String {
     let columns = Columns::new(engine);
     match name {
         "show" => draw::columns(engine),
-        "get" | "batch-get" | "scan" | "locks" => read(columns, name, words),
+        "get" | "batch-get" | "scan" | "locks" | "garbage" => read(columns, name, words),
         _ => change(engine, name, words),
     }
 }
@@ -124,6 +125,23 @@ fn read(columns: Columns<'_>, name: &str, mut words: Words<'_>) -> String {
             Err(error) => refused(&error),
         },
         "batch-get" => pairs(&batch_get(columns, &keys(&plain[1..]), &words.at(plain[0])).unwrap()),
+        "garbage" => {
+            let range = range(plain[0], plain[1]);
+            let found = garbage(
+                columns,
+                &range,
+                timestamp(plain[2]),
+                plain[3].parse().unwrap(),
+            )
+            .unwrap();
+            let names: Vec<_> = found.keys.iter().map(|key| draw::text(key)).collect();
+            let more = if found.rest.is_some() {
+                ", more to look at"
+            } else {
+                ""
+            };
+            format!("  [{}]{more}\n", names.join(" "))
+        }
         "scan" => {
             let range = range(plain[0], plain[1]);
             pairs(&scan(columns, &range, direction, limit, &words.at(plain[2])).unwrap())
@@ -213,6 +231,16 @@ fn change(engine: &MemoryEngine, name: &str, mut words: Words<'_>) -> String {
                 Secondaries::Committed(at) => format!("committed at {at}"),
                 Secondaries::RolledBack => "rolled back".to_owned(),
             })
+        }
+        "collect" => {
+            let decided = collect(columns, &keys(&words.plain[1..]), timestamp(words.plain[0]));
+            apply(engine, decided, |removed| format!("{removed} removed"))
+        }
+        "destroy" => {
+            engine
+                .write(&destroy(&range(words.plain[0], words.plain[1])))
+                .unwrap();
+            "  destroyed\n".to_owned()
         }
         "rollback" => {
             let decided = rollback(columns, &keys(&words.plain[1..]), timestamp(words.plain[0]));
