@@ -24,6 +24,8 @@ const FAULTS: Faults = Faults {
     request_lost: 20,
     reply_lost: 20,
     duplicate: 30,
+    delay: 100,
+    cut_off: 15,
     leader_change: 10,
     oracle_failover: 3,
     long_wait: 50,
@@ -34,6 +36,8 @@ const NO_FAULTS: Faults = Faults {
     request_lost: 0,
     reply_lost: 0,
     duplicate: 0,
+    delay: 0,
+    cut_off: 0,
     leader_change: 0,
     oracle_failover: 0,
     long_wait: 0,
@@ -118,8 +122,10 @@ fn what_clients_see_is_snapshot_isolation_whatever_is_lost_and_whoever_dies() {
     for what in [
         "committed",
         "aborted",
-        "unknown",
+        "undetermined",
+        "clients that died with a transaction under way",
         "crashes",
+        "clients cut off",
         "requests lost",
         "replies lost",
         "requests duplicated",
@@ -138,13 +144,13 @@ fn what_clients_see_is_snapshot_isolation_whatever_is_lost_and_whoever_dies() {
 }
 
 #[test]
-fn without_faults_most_transactions_commit_and_none_is_unknown() {
+fn without_faults_most_transactions_commit_and_none_is_undetermined() {
     let mut counters = Counters::default();
     for seed in 0..10 {
         counters.add(&run(seed, NO_FAULTS).unwrap());
     }
     let count = |what| counters.0.get(what).copied().unwrap_or(0);
-    assert_eq!(count("unknown"), 0);
+    assert_eq!(count("undetermined"), 0);
     assert!(count("committed") > count("aborted"), "{counters:?}");
 }
 

@@ -76,19 +76,17 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
         };
         let outcome = body(world, transaction, &mut one);
         one.to = world.state().moment;
-        one.told = match outcome {
-            _ if link.has_crashed() => Told::Unknown,
-            None => Told::Aborted,
-            Some(Outcome::Committed(commit_ts)) => Told::Committed(commit_ts),
-            Some(Outcome::Aborted(_)) => Told::Aborted,
-            Some(Outcome::Undetermined) => Told::Unknown,
+        let (told, what) = match outcome {
+            _ if link.has_crashed() => (
+                Told::Unknown,
+                "clients that died with a transaction under way",
+            ),
+            None | Some(Outcome::Aborted(_)) => (Told::Aborted, "aborted"),
+            Some(Outcome::Committed(commit_ts)) => (Told::Committed(commit_ts), "committed"),
+            Some(Outcome::Undetermined) => (Told::Unknown, "undetermined"),
         };
-        let counters = &mut world.state().counters;
-        counters.count(match one.told {
-            Told::Committed(_) => "committed",
-            Told::Aborted => "aborted",
-            Told::Unknown => "unknown",
-        });
+        one.told = told;
+        world.state().counters.count(what);
         seen.push(one);
     }
     seen

@@ -4,6 +4,7 @@
 //! happens therefore follows from the seed alone. A message is a task of the store: it waits for latches, is decided, and applied, at
 //! three moments, whatever its sender does meanwhile.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -21,6 +22,8 @@ pub(crate) struct Faults {
     pub(crate) request_lost: u64,
     pub(crate) reply_lost: u64,
     pub(crate) duplicate: u64,
+    pub(crate) delay: u64,
+    pub(crate) cut_off: u64,
     pub(crate) leader_change: u64,
     pub(crate) oracle_failover: u64,
     pub(crate) long_wait: u64,
@@ -60,6 +63,7 @@ struct Message {
     latched: BTreeSet<Bytes>,
     decide: Decide,
     stage: Stage,
+    arrives_ms: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -229,7 +233,10 @@ impl State {
 
     fn movable(&self) -> Vec<u64> {
         let messages = self.messages.iter();
-        let movable = messages.filter(|(_, message)| !matches!(message.stage, Stage::Queued));
+        let movable = messages.filter(|(_, message)| match message.stage {
+            Stage::Queued => false,
+            _ => message.arrives_ms <= self.now_ms,
+        });
         movable.map(|(&id, _)| id).collect()
     }
 
@@ -238,7 +245,10 @@ impl State {
             Waits::Until(at_ms) => Some(at_ms),
             _ => None,
         });
-        wakings.min()
+        let under_way = self.messages.values();
+        let arrivals = under_way.map(|message| message.arrives_ms);
+        let later = wakings.chain(arrivals).filter(|&at_ms| at_ms > self.now_ms);
+        later.min()
     }
 
     /// Time, leaders and oracles.
@@ -303,15 +313,18 @@ impl State {
     fn send(&mut self, latched: BTreeSet<Bytes>, decide: Decide) -> u64 {
         let id = self.next_message;
         self.next_message += 1;
-        let stage = Stage::Sent;
-        self.messages.insert(
-            id,
-            Message {
-                latched,
-                decide,
-                stage,
-            },
-        );
+        let delay = self.faults.delay;
+        let delay_ms = match self.random.chance(delay) {
+            true => self.random.below(200),
+            false => 0,
+        };
+        let message = Message {
+            latched,
+            decide,
+            stage: Stage::Sent,
+            arrives_ms: self.now_ms + delay_ms,
+        };
+        self.messages.insert(id, message);
         id
     }
 
@@ -339,7 +352,9 @@ impl State {
 pub(crate) struct Link<'a> {
     pub(crate) world: &'a World,
     pub(crate) client: usize,
-    crashed: std::cell::Cell<bool>,
+    crashed: Cell<bool>,
+    /// Until then it hears nothing.
+    cut_off_until_ms: Cell<u64>,
 }
 
 /// How an attempt to send fares.
@@ -355,7 +370,8 @@ impl<'a> Link<'a> {
         Self {
             world,
             client,
-            crashed: std::cell::Cell::new(false),
+            crashed: Cell::new(false),
+            cut_off_until_ms: Cell::new(0),
         }
     }
 
@@ -382,6 +398,11 @@ impl<'a> Link<'a> {
     fn send(&self, latched: BTreeSet<Bytes>, decide: Decide) -> Sending {
         let mut state = self.world.state();
         let faults = state.faults;
+        if state.random.chance(faults.cut_off) {
+            let ms = state.random.below(1000);
+            self.cut_off_until_ms.set(state.now_ms + ms);
+            state.counters.count("clients cut off");
+        }
         if state.random.chance(faults.request_lost) {
             state.counters.count("requests lost");
             return Sending::Lost;
@@ -391,7 +412,8 @@ impl<'a> Link<'a> {
             state.counters.count("requests duplicated");
             state.send(latched, decide);
         }
-        if state.random.chance(faults.reply_lost) {
+        let is_cut_off = self.cut_off_until_ms.get() > state.now_ms;
+        if is_cut_off || state.random.chance(faults.reply_lost) {
             state.counters.count("replies lost");
             return Sending::Unheard;
         }
