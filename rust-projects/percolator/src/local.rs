@@ -13,13 +13,13 @@
 //! Requests that write go one at a time, each with its own write to the engine; a server uses [`crate::Latches`] and groups them. Nobody else
 //! may write to the engine's columns meanwhile.
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use storage::{Batch, Engine};
 
 use crate::client::{AskError, Store};
-use crate::{Column, Columns, Error, Oracle, OracleError, Request, Timestamp};
+use crate::{Column, Columns, Error, InFlight, Oracle, OracleError, Request, Ticket, Timestamp};
 
 /// Where the oracle's window stands: eight bytes, big-endian.
 const WINDOW_KEY: &[u8] = b"owindow";
@@ -40,7 +40,12 @@ pub struct Local<E, C> {
     /// Held alone by who changes something, from reading to writing.
     changing: RwLock<()>,
     oracle: Mutex<Oracle>,
+    /// Only how far was read matters here: what is in flight holds `changing`.
+    in_flight: Mutex<InFlight>,
 }
+
+/// The ticket of the one request that changes something.
+const TICKET: Ticket = 0;
 
 impl<E: Engine, C: Clock> Local<E, C> {
     /// Serves what `engine` holds.
@@ -59,11 +64,15 @@ impl<E: Engine, C: Clock> Local<E, C> {
                     what: "the oracle's window is not eight bytes long",
                 })?,
         };
+        let mut in_flight = InFlight::new();
+        // All that was ever given lies below.
+        in_flight.saw(Timestamp::new(window_ms, 0));
         Ok(Self {
             engine,
             clock,
             changing: RwLock::new(()),
             oracle: Mutex::new(Oracle::recover(window_ms)),
+            in_flight: Mutex::new(in_flight),
         })
     }
 
@@ -82,6 +91,12 @@ impl<E: Engine, C: Clock> Local<E, C> {
         self.engine
     }
 
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self, changes: &Batch) -> Result<(), AskError> {
         use storage::Error as Cause;
         self.engine.write(changes).map_err(|error| match error {
@@ -97,18 +112,29 @@ impl<E: Engine, C: Clock> Local<E, C> {
 
 impl<E: Engine, C: Clock> Store for Local<E, C> {
     fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, AskError> {
+        let mut request = request.clone();
         // A decision has no state of its own: where a thread died with the lock, the engine is as it was or as it should be.
         if request.latched().is_empty() {
             let _reading = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+            request
+                .announce(TICKET, &mut self.in_flight())
+                .map_err(Error::from)?;
             return Ok(request.decide(Columns::new(&self.engine))?.reply);
         }
         let _changing = self
             .changing
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let decided = request.decide(Columns::new(&self.engine))?;
-        self.write(&decided.changes)?;
-        Ok(decided.reply)
+        request
+            .announce(TICKET, &mut self.in_flight())
+            .map_err(Error::from)?;
+        let decided = request.decide(Columns::new(&self.engine));
+        let reply = decided.map_err(AskError::from).and_then(|decided| {
+            self.write(&decided.changes)?;
+            Ok(decided.reply)
+        });
+        self.in_flight().done(TICKET);
+        reply
     }
 
     fn timestamp(&self) -> Result<Timestamp, AskError> {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use storage::{Direction, KeyRange};
 
 use crate::{
-    Acquire, CheckStatus, Columns, Decided, Pair, Prewrite, Prewritten, ReadAt, Result,
-    Secondaries, Timestamp, TxnStatus, acquire, batch_get, check_secondaries, check_status,
-    collect, commit, get, heartbeat, prewrite, release, resolve_keys, rollback, scan,
+    Acquire, CheckStatus, Columns, Decided, InFlight, Pair, Prewrite, Prewritten, ReadAt, Refusal,
+    Result, Secondaries, Ticket, Timestamp, TxnStatus, acquire, batch_get, check_secondaries,
+    check_status, collect, commit, get, heartbeat, prewrite, release, resolve_keys, rollback, scan,
 };
 
 /// What a client asks of a store. A value, so that it can be sent again, and arrive twice.
@@ -24,6 +24,19 @@ pub trait Request: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of the function of the same name.
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>>;
+
+    /// Tells others of it and hears of them, after its keys are latched and before the view is taken that it is decided on. What is announced
+    /// under `ticket` is [`InFlight::done`] once the changes are applied, or will not be.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`] for a read of what is being locked.
+    fn announce(
+        &mut self,
+        _ticket: Ticket,
+        _in_flight: &mut InFlight,
+    ) -> std::result::Result<(), Refusal> {
+        Ok(())
+    }
 
     /// The keys to latch from the reading until the changes are applied; none for a request that only reads.
     fn latched(&self) -> BTreeSet<Bytes> {
@@ -58,6 +71,14 @@ impl Request for Get {
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
         get(columns, &self.key, &self.at).map(unchanged)
     }
+
+    fn announce(
+        &mut self,
+        _ticket: Ticket,
+        in_flight: &mut InFlight,
+    ) -> std::result::Result<(), Refusal> {
+        in_flight.read_keys(std::slice::from_ref(&self.key), &self.at)
+    }
 }
 
 /// Asks for [`batch_get`].
@@ -75,6 +96,14 @@ impl Request for BatchGet {
 
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
         batch_get(columns, &self.keys, &self.at).map(unchanged)
+    }
+
+    fn announce(
+        &mut self,
+        _ticket: Ticket,
+        in_flight: &mut InFlight,
+    ) -> std::result::Result<(), Refusal> {
+        in_flight.read_keys(&self.keys, &self.at)
     }
 }
 
@@ -98,6 +127,14 @@ impl Request for Scan {
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
         scan(columns, &self.range, self.direction, self.limit, &self.at).map(unchanged)
     }
+
+    fn announce(
+        &mut self,
+        _ticket: Ticket,
+        in_flight: &mut InFlight,
+    ) -> std::result::Result<(), Refusal> {
+        in_flight.read_range(&self.range, &self.at)
+    }
 }
 
 impl Request for Prewrite {
@@ -110,6 +147,15 @@ impl Request for Prewrite {
 
     fn latched(&self) -> BTreeSet<Bytes> {
         self.mutations.iter().map(|m| m.key.clone()).collect()
+    }
+
+    fn announce(
+        &mut self,
+        ticket: Ticket,
+        in_flight: &mut InFlight,
+    ) -> std::result::Result<(), Refusal> {
+        in_flight.begin(ticket, self);
+        Ok(())
     }
 }
 

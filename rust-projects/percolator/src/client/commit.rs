@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::locks::Settled;
-use super::{AskError, Client, ClientError, Store, Transaction};
+use super::{AskError, Client, ClientError, CommitBy, Store, Transaction};
 use crate::{
-    Commit, Error, Intent, LockInfo, Mode, Mutation, Prewrite, Refusal, Rollback, Timestamp,
+    Commit, Error, Intent, LockInfo, Mode, Mutation, Prewrite, Prewritten, Refusal, Rollback,
+    Timestamp,
 };
 
 /// What became of a transaction, as far as can be known.
@@ -29,37 +30,50 @@ impl Outcome {
 }
 
 impl<S: Store> Transaction<'_, S> {
-    /// Commits: all writes become visible at once, or none. Returns when it is decided, and the secondaries were told.
+    /// Commits: all writes become visible at once, or none. Returns when it is decided, and the other keys were told.
     pub fn commit(self) -> Outcome {
         let start_ts = self.start_ts();
-        let Some(primary) = self.writes.keys().next().cloned() else {
+        let keys: Vec<_> = self.writes.keys().cloned().collect();
+        let Some(primary) = keys.first() else {
             return Outcome::Committed(start_ts);
         };
         let client = self.client;
-        let keys: Vec<_> = self.writes.keys().cloned().collect();
-        if let Err(error) = self.prewrite_all(&primary) {
-            client.give_up(&keys, start_ts);
-            return Outcome::Aborted(error);
-        }
-        let outcome = client.commit_primary(&primary, start_ts);
-        match &outcome {
-            Outcome::Committed(commit_ts) => {
-                for keys in keys[1..].chunks(client.config.keys_per_request.max(1)) {
-                    // The transaction is committed whether they are told or not: whoever meets the locks finds out.
-                    let _ = client.insist(&Commit {
-                        keys: keys.to_vec(),
-                        start_ts,
-                        commit_ts: *commit_ts,
-                    });
-                }
+        let mode = match client.config.commit {
+            CommitBy::OnePhase if keys.len() <= client.config.keys_per_request => Mode::OnePhase {
+                max_read_ts: Timestamp::ZERO,
+            },
+            CommitBy::Prewrites => Mode::Async {
+                secondaries: keys[1..].to_vec(),
+                max_read_ts: Timestamp::ZERO,
+            },
+            CommitBy::TwoPhases | CommitBy::OnePhase => Mode::TwoPhases,
+        };
+        let outcome = match (self.prewrite_all(primary, &mode), &mode) {
+            (Ok(_), Mode::TwoPhases) => client.commit_primary(primary, start_ts),
+            (Ok(commit_ts), _) => Outcome::Committed(commit_ts),
+            (Err(error), Mode::TwoPhases) => Outcome::Aborted(error),
+            (Err(error), _) => client.conclude_own(&keys, start_ts, error),
+        };
+        match (&outcome, &mode) {
+            (Outcome::Committed(_), Mode::OnePhase { .. }) | (Outcome::Undetermined, _) => {}
+            (Outcome::Committed(commit_ts), Mode::TwoPhases) => {
+                client.commit_keys(&keys[1..], start_ts, *commit_ts);
             }
-            Outcome::Aborted(_) => client.give_up(&keys, start_ts),
-            Outcome::Undetermined => {}
+            (Outcome::Committed(commit_ts), Mode::Async { .. }) => {
+                client.commit_keys(&keys, start_ts, *commit_ts);
+            }
+            (Outcome::Aborted(_), _) => client.give_up(&keys, start_ts),
         }
         outcome
     }
 
-    fn prewrite_all(&self, primary: &Bytes) -> Result<(), ClientError> {
+    /// Gives the lowest timestamp at which all keys may be committed; at which they are, if there is no second phase.
+    fn prewrite_all(&self, primary: &Bytes, mode: &Mode) -> Result<Timestamp, ClientError> {
+        let mut commit_ts = match mode {
+            Mode::TwoPhases => self.start_ts().next(),
+            // Above all that was committed before, or who commits later could be below who was seen to commit earlier.
+            Mode::Async { .. } | Mode::OnePhase { .. } => self.client.timestamp()?.next(),
+        };
         let mutations: Vec<_> = self
             .writes
             .iter()
@@ -68,30 +82,35 @@ impl<S: Store> Transaction<'_, S> {
                 Mutation::new(key.clone(), intent)
             })
             .collect();
+        let min_commit_ts = commit_ts;
         // The primary goes in front: a lock that names it is never there without it, unless it is gone again.
         for mutations in mutations.chunks(self.client.config.keys_per_request.max(1)) {
-            self.client.prewrite(&Prewrite {
+            let prewritten = self.client.prewrite(&Prewrite {
                 mutations: mutations.to_vec(),
                 primary: primary.clone(),
                 start_ts: self.start_ts(),
                 ttl_ms: self.client.config.lock_ttl_ms,
                 txn_size: self.writes.len() as u64,
-                min_commit_ts: self.start_ts().next(),
+                min_commit_ts,
                 for_update_ts: Timestamp::ZERO,
-                mode: Mode::TwoPhases,
+                mode: mode.clone(),
             })?;
+            if let Some(committed) = prewritten.committed {
+                return Ok(committed);
+            }
+            commit_ts = commit_ts.max(prewritten.min_commit_ts);
         }
-        Ok(())
+        Ok(commit_ts)
     }
 }
 
 impl<S: Store> Client<S> {
     /// Prewrites, finishing locks of the dead and waiting for those of the living.
-    fn prewrite(&self, request: &Prewrite) -> Result<(), ClientError> {
+    fn prewrite(&self, request: &Prewrite) -> Result<Prewritten, ClientError> {
         let mut backoff = self.backoff();
         loop {
             match self.store.ask(request) {
-                Ok(_) => return Ok(()),
+                Ok(prewritten) => return Ok(prewritten),
                 Err(AskError::Decision(Error::Refused(Refusal::Locked(locks)))) => {
                     if let Some(lock) = self.first_alive(&locks)?
                         && !backoff.wait()
@@ -152,6 +171,27 @@ impl<S: Store> Client<S> {
                     false => Outcome::Aborted(error),
                 };
             }
+        }
+    }
+
+    /// The outcome of a transaction without a second phase of which a prewrite failed. Copies of it that are still under way could complete
+    /// it, and others may have found it complete, so it asks its keys as others would.
+    fn conclude_own(&self, keys: &[Bytes], start_ts: Timestamp, error: ClientError) -> Outcome {
+        match self.conclude(keys, start_ts) {
+            Ok(Some(commit_ts)) => Outcome::Committed(commit_ts),
+            Ok(None) => Outcome::Aborted(error),
+            Err(_) => Outcome::Undetermined,
+        }
+    }
+
+    /// Tells keys that the transaction is committed. It is, whether they hear of it or not: whoever meets the locks finds out.
+    fn commit_keys(&self, keys: &[Bytes], start_ts: Timestamp, commit_ts: Timestamp) {
+        for keys in keys.chunks(self.config.keys_per_request.max(1)) {
+            let _ = self.insist(&Commit {
+                keys: keys.to_vec(),
+                start_ts,
+                commit_ts,
+            });
         }
     }
 

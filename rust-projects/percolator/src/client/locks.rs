@@ -1,8 +1,11 @@
 //! What to do about a lock of somebody else.
 
+use bytes::Bytes;
+
 use super::{Client, ClientError, Store};
 use crate::{
-    CheckStatus, Error, LockInfo, LockKind, Refusal, Release, Resolve, Timestamp, TxnStatus,
+    CheckSecondaries, CheckStatus, Error, LockInfo, LockKind, Refusal, Release, Resolve,
+    Secondaries, Timestamp, TxnStatus,
 };
 
 /// What became of a lock that was met.
@@ -49,6 +52,20 @@ impl<S: Store> Client<S> {
                 })?;
                 return Ok(Settled::Gone);
             }
+            // It commits with its last prewrite, and whether that came its secondaries say. Asking ends it if not.
+            Ok(TxnStatus::Alive { lock: primary, .. })
+                if primary.secondaries.is_some() && primary.is_expired(now) =>
+            {
+                let secondaries = primary.secondaries.clone().unwrap_or_default();
+                let commit_ts = self.conclude(&secondaries, primary.start_ts)?;
+                let commit_ts = commit_ts.map(|commit_ts| commit_ts.max(primary.min_commit_ts));
+                self.insist(&Resolve {
+                    keys: vec![primary.key],
+                    start_ts: lock.start_ts,
+                    commit_ts,
+                })?;
+                commit_ts
+            }
             Ok(TxnStatus::Alive { .. })
             | Err(ClientError::Store(Error::Refused(Refusal::TxnNotFound { .. }))) => {
                 return Ok(Settled::Wait);
@@ -61,5 +78,27 @@ impl<S: Store> Client<S> {
             commit_ts,
         })?;
         Ok(Settled::Gone)
+    }
+
+    /// Whether a transaction without a second phase is committed on `keys`, and when, as far as these say: the highest of their minimum
+    /// commit timestamps if all are locked. If not all are, they never will be.
+    pub(super) fn conclude(
+        &self,
+        keys: &[Bytes],
+        start_ts: Timestamp,
+    ) -> Result<Option<Timestamp>, ClientError> {
+        let mut highest = start_ts.next();
+        for keys in keys.chunks(self.config.keys_per_request.max(1)) {
+            let keys = keys.to_vec();
+            match self.insist(&CheckSecondaries { keys, start_ts })? {
+                Secondaries::Locked(locks) => {
+                    let of_locks = locks.iter().map(|lock| lock.min_commit_ts);
+                    highest = of_locks.fold(highest, Timestamp::max);
+                }
+                Secondaries::Committed(commit_ts) => return Ok(Some(commit_ts)),
+                Secondaries::RolledBack => return Ok(None),
+            }
+        }
+        Ok(Some(highest))
     }
 }

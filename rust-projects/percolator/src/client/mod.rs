@@ -13,8 +13,8 @@
 //! # What it does not
 //!
 //! It never runs a transaction again by itself: what it read is what its writes rest on (bug class P4). It sends no heartbeats: a transaction
-//! must commit within [`Config::lock_ttl_ms`] of its start, or others may take it for dead. It is optimistic and commits in two phases; for
-//! an asynchronous commit of somebody else it waits, and does not ask its secondaries.
+//! must commit within [`Config::lock_ttl_ms`] of its start, or others may take it for dead. It is optimistic: it
+//! holds no locks before the commit.
 //!
 //! # How it works
 //!
@@ -133,6 +133,20 @@ pub struct Config {
     pub first_pause_ms: u64,
     /// How many keys a request has at most.
     pub keys_per_request: usize,
+    /// How transactions commit.
+    pub commit: CommitBy,
+}
+
+/// How a transaction commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommitBy {
+    /// As the paper has it: the commit of the primary decides.
+    #[default]
+    TwoPhases,
+    /// With the last prewrite, so that the client need not wait for a second phase.
+    Prewrites,
+    /// At once, if all keys fit into one request; else in two phases.
+    OnePhase,
 }
 
 impl Default for Config {
@@ -143,6 +157,7 @@ impl Default for Config {
             retries: 6,
             first_pause_ms: 100,
             keys_per_request: 256,
+            commit: CommitBy::TwoPhases,
         }
     }
 }

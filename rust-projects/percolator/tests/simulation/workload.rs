@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use percolator::client::{Config, Outcome, Store, Transaction};
+use percolator::client::{CommitBy, Config, Outcome, Store, Transaction};
 use percolator::{Client, Timestamp};
 use storage::{Direction, KeyRange};
 
@@ -18,6 +18,7 @@ const CONFIG: Config = Config {
     retries: 4,
     first_pause_ms: 20,
     keys_per_request: 1,
+    commit: CommitBy::TwoPhases,
 };
 
 /// What a client knows of a transaction's end.
@@ -62,7 +63,18 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
     for _ in 0..transactions {
         let link = Link::new(world, client);
         let from = world.state().moment;
-        let connection = Client::new(&link, CONFIG);
+        let (commit, name) = match world.state().random.below(3) {
+            0 => (CommitBy::TwoPhases, "committed in two phases"),
+            1 => (CommitBy::Prewrites, "committed by prewrites"),
+            _ => (CommitBy::OnePhase, "committed in one phase"),
+        };
+        let config = Config {
+            commit,
+            // A transaction here has two keys.
+            keys_per_request: if commit == CommitBy::OnePhase { 2 } else { 1 },
+            ..CONFIG
+        };
+        let connection = Client::new(&link, config);
         let Ok(transaction) = connection.begin() else {
             continue;
         };
@@ -82,7 +94,7 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
                 "clients that died with a transaction under way",
             ),
             None | Some(Outcome::Aborted(_)) => (Told::Aborted, "aborted"),
-            Some(Outcome::Committed(commit_ts)) => (Told::Committed(commit_ts), "committed"),
+            Some(Outcome::Committed(commit_ts)) => (Told::Committed(commit_ts), name),
             Some(Outcome::Undetermined) => (Told::Unknown, "undetermined"),
         };
         one.told = told;

@@ -10,7 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use percolator::client::{AskError, Store};
-use percolator::{Columns, Latches, Oracle, OracleError, Request, Timestamp, WINDOW_MS};
+use percolator::{
+    Columns, Error, InFlight, Latches, Oracle, OracleError, Request, Ticket, Timestamp, WINDOW_MS,
+};
 use storage::{Batch, Engine, MemoryEngine};
 
 use crate::random::Random;
@@ -46,7 +48,7 @@ impl Counters {
 }
 
 /// Reads, keeps the reply for the sender, and gives what to change; `None` if it was refused.
-type Decide = Arc<dyn Fn(&MemoryEngine) -> Option<Batch> + Send + Sync>;
+type Decide = Arc<dyn Fn(Ticket, &MemoryEngine, &mut InFlight) -> Option<Batch> + Send + Sync>;
 
 enum Stage {
     /// Under way, not seen by the store yet.
@@ -86,6 +88,7 @@ enum Turn {
 pub(crate) struct State {
     pub(crate) engine: MemoryEngine,
     latches: Latches,
+    in_flight: InFlight,
     messages: BTreeMap<u64, Message>,
     next_message: u64,
     /// Messages whose decision was thrown away, as the leader changed.
@@ -116,6 +119,7 @@ impl World {
         let state = State {
             engine: MemoryEngine::new(),
             latches: Latches::new(),
+            in_flight: InFlight::new(),
             messages: BTreeMap::new(),
             next_message: 0,
             thrown_away: BTreeSet::new(),
@@ -257,6 +261,10 @@ impl State {
         let faults = self.faults;
         if self.random.chance(faults.leader_change) {
             self.term += 1;
+            // The new leader knows nothing of what was read, and asks the oracle.
+            self.in_flight = InFlight::new();
+            let now = self.timestamp();
+            self.in_flight.saw(now);
             self.counters.count("leader changes");
         }
         if self.random.chance(faults.oracle_failover) {
@@ -284,7 +292,7 @@ impl State {
                 }
             }
             Stage::Queued => {}
-            Stage::Granted => match (message.decide)(&self.engine) {
+            Stage::Granted => match (message.decide)(id, &self.engine, &mut self.in_flight) {
                 Some(changes) => message.stage = Stage::Decided(changes, self.term),
                 None => self.finish(id),
             },
@@ -303,6 +311,7 @@ impl State {
 
     fn finish(&mut self, id: u64) {
         self.messages.remove(&id);
+        self.in_flight.done(id);
         for ready in self.latches.release(id) {
             if let Some(message) = self.messages.get_mut(&ready) {
                 message.stage = Stage::Granted;
@@ -427,8 +436,11 @@ impl Store for Link<'_> {
         let slot = Arc::new(Mutex::new(None));
         let (request, kept) = (request.clone(), Arc::clone(&slot));
         let latched = request.latched();
-        let decide = move |engine: &MemoryEngine| {
-            let (reply, changes) = match request.decide(Columns::new(engine)) {
+        let decide = move |ticket: Ticket, engine: &MemoryEngine, in_flight: &mut InFlight| {
+            let mut request = request.clone();
+            let announced = request.announce(ticket, in_flight).map_err(Error::from);
+            let decided = announced.and_then(|()| request.decide(Columns::new(engine)));
+            let (reply, changes) = match decided {
                 Ok(decided) => (Ok(decided.reply), Some(decided.changes)),
                 Err(error) => (Err(AskError::Decision(error)), None),
             };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use percolator::client::{AskError, Config, Store};
+use percolator::client::{AskError, CommitBy, Config, Store};
 use percolator::{Client, Clock, Columns, Local, Request, Timestamp};
 use storage::{KeyRange, MemoryEngine};
 
@@ -65,6 +65,7 @@ pub(crate) const LAB: Config = Config {
     retries: 3,
     first_pause_ms: 100,
     keys_per_request: 1,
+    commit: CommitBy::TwoPhases,
 };
 
 impl World {
