@@ -14,7 +14,8 @@
 //! # What it does not
 //!
 //! It is the leader's own, and forgets with him: a new leader must take a timestamp from the oracle, and [`InFlight::saw`] it, before the
-//! first such commit.
+//! first such commit. It believes readers: one with a timestamp far ahead takes all later commits of this kind with it, so a server refuses
+//! timestamps that its oracle did not give.
 //!
 //! # How it works
 //!

@@ -14,8 +14,8 @@
 //! # What it guarantees
 //!
 //! Snapshot isolation: a transaction reads as of its start, and of two that write one key at the same time at most one commits. Each request may
-//! come twice or late. This rests on two rules: between reading and applying nobody else decides about the same keys (latches),
-//! and timestamps are unique and rise.
+//! come twice or late. This rests on two rules: between reading and applying nobody else decides about the same keys ([`Latches`]),
+//! and timestamps are unique and rise ([`Oracle`]). `docs/transactions.md` has all that a server must do.
 //!
 //! # What it does not
 //!

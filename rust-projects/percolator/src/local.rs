@@ -12,6 +12,12 @@
 //!
 //! Requests that write go one at a time, each with its own write to the engine; a server uses [`crate::Latches`] and groups them. Nobody else
 //! may write to the engine's columns meanwhile.
+//!
+//! # How it works
+//!
+//! ```text
+//!   ask   take `changing` (shared to read, alone to change) -> announce -> decide -> engine.write -> reply
+//! ```
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -33,7 +39,7 @@ pub trait Clock {
     fn pause(&self, ms: u64);
 }
 
-/// A store of transactions over an engine; see the [module](self).
+/// A store of transactions over an engine, within this process.
 pub struct Local<E, C> {
     engine: E,
     clock: C,

@@ -75,7 +75,7 @@ pub enum OracleError {
     },
 }
 
-/// Gives timestamps; see the [module](self).
+/// Gives timestamps that rise, whatever the clock does, and asks for windows to be persisted.
 #[derive(Clone, Debug)]
 pub struct Oracle {
     /// The lowest that was not given.

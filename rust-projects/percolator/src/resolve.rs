@@ -61,7 +61,8 @@ pub struct Resolved {
 }
 
 /// Decides to finish the locks in `range` of the transactions in `fates` (commit timestamp, or `None` for rolled back), looking at no more than
-/// `limit` locks.
+/// `limit` locks. Which keys that are shows only here, so nobody else may decide about the range meanwhile; a server that latches keys takes
+/// [`scan_locks`] and [`resolve_keys`].
 ///
 /// # Errors
 /// [`crate::Refusal::CommitTsExpired`]; [`crate::Error::Storage`], [`crate::Error::Corrupt`].

@@ -89,7 +89,7 @@ impl Write {
         }
     }
 
-    /// Whether it may stand at this timestamp and says that the transaction which began at it was rolled back.
+    /// Whether it says that the transaction which began at the record's timestamp was rolled back.
     #[must_use]
     pub fn rolls_back(&self) -> bool {
         self.kind == WriteKind::Rollback || self.overlapped_rollback

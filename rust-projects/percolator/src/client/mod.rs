@@ -25,6 +25,40 @@
 //!   commit            prewrite the primary and then the rest;  commit_ts from the oracle;  commit the primary;  commit the rest
 //!                     `--------- refused: roll back -------'                               `- lost: Undetermined
 //! ```
+//!
+//! ```
+//! use percolator::client::{Config, Outcome};
+//! use percolator::{Client, Clock, Local};
+//! use storage::MemoryEngine;
+//!
+//! struct Wall;
+//!
+//! impl Clock for Wall {
+//!     fn now_ms(&self) -> u64 {
+//!         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+//!         now.map_or(0, |now| now.as_millis() as u64)
+//!     }
+//!
+//!     fn pause(&self, ms: u64) {
+//!         std::thread::sleep(std::time::Duration::from_millis(ms));
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(Local::open(MemoryEngine::new(), Wall)?, Config::default());
+//! let mut transfer = client.begin()?;
+//! assert_eq!(transfer.get(b"bob")?, None);
+//! transfer.set("bob", "3");
+//! transfer.set("joe", "9");
+//! match transfer.commit() {
+//!     Outcome::Committed(commit_ts) => println!("committed at {commit_ts}"),
+//!     Outcome::Aborted(error) => println!("nothing happened: {error}"),
+//!     Outcome::Undetermined => println!("read the accounts to find out"),
+//! }
+//! assert_eq!(client.begin()?.get(b"joe")?.as_deref(), Some(&b"9"[..]));
+//! # Ok(())
+//! # }
+//! ```
 
 mod commit;
 mod locks;
