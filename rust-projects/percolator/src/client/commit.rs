@@ -33,10 +33,12 @@ impl<S: Store> Transaction<'_, S> {
     /// Commits: all writes become visible at once, or none. Returns when it is decided, and the other keys were told.
     pub fn commit(self) -> Outcome {
         let start_ts = self.start_ts();
-        let keys: Vec<_> = self.writes.keys().cloned().collect();
-        let Some(primary) = keys.first() else {
+        let mutations = self.mutations();
+        let keys: Vec<_> = mutations.iter().map(|m| m.key.clone()).collect();
+        if keys.is_empty() {
             return Outcome::Committed(start_ts);
-        };
+        }
+        let primary = &keys[0];
         let client = self.client;
         let mode = match client.config.commit {
             CommitBy::OnePhase if keys.len() <= client.config.keys_per_request => Mode::OnePhase {
@@ -48,7 +50,7 @@ impl<S: Store> Transaction<'_, S> {
             },
             CommitBy::TwoPhases | CommitBy::OnePhase => Mode::TwoPhases,
         };
-        let outcome = match (self.prewrite_all(primary, &mode), &mode) {
+        let outcome = match (self.prewrite_all(&mutations, &mode), &mode) {
             (Ok(_), Mode::TwoPhases) => client.commit_primary(primary, start_ts),
             (Ok(commit_ts), _) => Outcome::Committed(commit_ts),
             (Err(error), Mode::TwoPhases) => Outcome::Aborted(error),
@@ -67,32 +69,50 @@ impl<S: Store> Transaction<'_, S> {
         outcome
     }
 
+    /// What to prewrite, the primary in front: a lock that names it is never there without it, unless it is gone again.
+    fn mutations(&self) -> Vec<Mutation> {
+        let written = self.writes.iter().map(|(key, value)| {
+            let intent = value.clone().map_or(Intent::Delete, Intent::Put);
+            (key, intent)
+        });
+        // What was only locked must not change before the commit either.
+        let only_held = self
+            .held
+            .keys()
+            .filter(|key| !self.writes.contains_key(*key))
+            .map(|key| (key, Intent::Lock));
+        let mut mutations: Vec<_> = written
+            .chain(only_held)
+            .map(|(key, intent)| Mutation {
+                holds_pessimistic_lock: self.held.contains_key(key),
+                ..Mutation::new(key.clone(), intent)
+            })
+            .collect();
+        let is_primary = |mutation: &Mutation| Some(&mutation.key) == self.primary.as_ref();
+        if let Some(primary) = mutations.iter().position(is_primary) {
+            mutations.swap(0, primary);
+        }
+        mutations
+    }
+
     /// Gives the lowest timestamp at which all keys may be committed; at which they are, if there is no second phase.
-    fn prewrite_all(&self, primary: &Bytes, mode: &Mode) -> Result<Timestamp, ClientError> {
+    fn prewrite_all(&self, mutations: &[Mutation], mode: &Mode) -> Result<Timestamp, ClientError> {
         let mut commit_ts = match mode {
             Mode::TwoPhases => self.start_ts().next(),
             // Above all that was committed before, or who commits later could be below who was seen to commit earlier.
             Mode::Async { .. } | Mode::OnePhase { .. } => self.client.timestamp()?.next(),
         };
-        let mutations: Vec<_> = self
-            .writes
-            .iter()
-            .map(|(key, value)| {
-                let intent = value.clone().map_or(Intent::Delete, Intent::Put);
-                Mutation::new(key.clone(), intent)
-            })
-            .collect();
         let min_commit_ts = commit_ts;
-        // The primary goes in front: a lock that names it is never there without it, unless it is gone again.
-        for mutations in mutations.chunks(self.client.config.keys_per_request.max(1)) {
+        let held = self.held.values().max();
+        for chunk in mutations.chunks(self.client.config.keys_per_request.max(1)) {
             let prewritten = self.client.prewrite(&Prewrite {
-                mutations: mutations.to_vec(),
-                primary: primary.clone(),
+                mutations: chunk.to_vec(),
+                primary: mutations[0].key.clone(),
                 start_ts: self.start_ts(),
                 ttl_ms: self.client.config.lock_ttl_ms,
-                txn_size: self.writes.len() as u64,
+                txn_size: mutations.len() as u64,
                 min_commit_ts,
-                for_update_ts: Timestamp::ZERO,
+                for_update_ts: held.copied().unwrap_or_default(),
                 mode: mode.clone(),
             })?;
             if let Some(committed) = prewritten.committed {
@@ -124,7 +144,8 @@ impl<S: Store> Client<S> {
         }
     }
 
-    fn first_alive(&self, locks: &[LockInfo]) -> Result<Option<LockInfo>, ClientError> {
+    /// The first of `locks` that cannot be finished, as its owner lives.
+    pub(super) fn first_alive(&self, locks: &[LockInfo]) -> Result<Option<LockInfo>, ClientError> {
         let mut alive = None;
         for lock in locks {
             if self.settle(lock, Timestamp::ZERO)? != Settled::Gone {

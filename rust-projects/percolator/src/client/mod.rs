@@ -13,8 +13,7 @@
 //! # What it does not
 //!
 //! It never runs a transaction again by itself: what it read is what its writes rest on (bug class P4). It sends no heartbeats: a transaction
-//! must commit within [`Config::lock_ttl_ms`] of its start, or others may take it for dead. It is optimistic: it
-//! holds no locks before the commit.
+//! must commit within [`Config::lock_ttl_ms`] of its start, or others may take it for dead.
 //!
 //! # How it works
 //!
@@ -22,6 +21,7 @@
 //!   begin             start_ts from the oracle
 //!   get, scan         own writes, then the store at start_ts; a lock that may matter: ask its primary, finish it or wait, again
 //!   set, delete       into the buffer
+//!   lock              a pessimistic lock; waits for who holds the key
 //!   commit            prewrite the primary and then the rest;  commit_ts from the oracle;  commit the primary;  commit the rest
 //!                     `--------- refused: roll back -------'                               `- lost: Undetermined
 //! ```

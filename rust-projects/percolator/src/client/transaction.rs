@@ -7,15 +7,22 @@ use storage::{Direction, KeyRange};
 
 use super::locks::Settled;
 use super::{AskError, Backoff, Client, ClientError, Store};
-use crate::{Error, Get, LockInfo, ReadAt, Refusal, Scan, Timestamp};
+use crate::{
+    Acquire, ConflictReason, Error, Get, LockInfo, ReadAt, Refusal, Release, Scan, Timestamp,
+};
 
-/// A transaction: what it read is as of its start, what it writes nobody sees before it is committed. Dropped, it leaves nothing.
+/// A transaction: what it read is as of its start, what it writes nobody sees before it is committed. Dropped, it leaves nothing but the locks
+/// that it took, until their time is over.
 pub struct Transaction<'a, S> {
     pub(super) client: &'a Client<S>,
     /// The moment of its reads, and the locks that were found not to matter.
     at: ReadAt,
     /// `None` for a key to delete.
     pub(super) writes: BTreeMap<Bytes, Option<Bytes>>,
+    /// The keys that it locked, and up to where it saw them.
+    pub(super) held: BTreeMap<Bytes, Timestamp>,
+    /// The first key that it locked: all locks name it.
+    pub(super) primary: Option<Bytes>,
 }
 
 impl<'a, S: Store> Transaction<'a, S> {
@@ -24,6 +31,8 @@ impl<'a, S: Store> Transaction<'a, S> {
             client,
             at: ReadAt::new(start_ts),
             writes: BTreeMap::new(),
+            held: BTreeMap::new(),
+            primary: None,
         }
     }
 
@@ -66,6 +75,66 @@ impl<'a, S: Store> Transaction<'a, S> {
     /// Removes `key` at commit.
     pub fn delete(&mut self, key: impl Into<Bytes>) {
         self.writes.insert(key.into(), None);
+    }
+
+    /// Locks `key` until the transaction ends, and gives what is committed there now, which may be newer than what [`Transaction::get`] sees. Waits for
+    /// others who hold it; of two that wait for each other one takes the other for dead, or gives up.
+    ///
+    /// # Errors
+    /// [`ClientError`]. The transaction can go on, or [`Transaction::rollback`].
+    pub fn lock(&mut self, key: impl Into<Bytes>) -> Result<Option<Bytes>, ClientError> {
+        let key = key.into();
+        let client = self.client;
+        let primary = self.primary.get_or_insert_with(|| key.clone()).clone();
+        let mut backoff = client.backoff();
+        loop {
+            let for_update_ts = client.timestamp()?;
+            let asked = client.store.ask(&Acquire {
+                keys: vec![key.clone()],
+                must_be_new: false,
+                only_if_exists: false,
+                primary: primary.clone(),
+                start_ts: self.at.ts,
+                for_update_ts,
+                ttl_ms: client.config.lock_ttl_ms,
+                min_commit_ts: self.at.ts.next(),
+            });
+            match asked {
+                Ok(values) => {
+                    self.held.insert(key, for_update_ts);
+                    return Ok(values.into_iter().flatten().next());
+                }
+                Err(AskError::Decision(Error::Refused(Refusal::Locked(locks)))) => {
+                    if let Some(lock) = client.first_alive(&locks)?
+                        && !backoff.wait()
+                    {
+                        return Err(ClientError::StaysLocked(Box::new(lock)));
+                    }
+                }
+                // Somebody committed since the timestamp was taken: a later one sees it.
+                Err(AskError::Decision(Error::Refused(Refusal::WriteConflict {
+                    reason: ConflictReason::Pessimistic,
+                    ..
+                }))) => {}
+                Err(AskError::Lost) if backoff.wait() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends the transaction without a trace, and gives its locks back.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`]: others will find its locks, until their time is over.
+    pub fn rollback(self) -> Result<(), ClientError> {
+        let Some(&for_update_ts) = self.held.values().max() else {
+            return Ok(());
+        };
+        self.client.insist(&Release {
+            keys: self.held.keys().cloned().collect(),
+            start_ts: self.at.ts,
+            for_update_ts,
+        })
     }
 
     /// The first `limit` pairs of `range` in the direction asked for, its own writes among them.

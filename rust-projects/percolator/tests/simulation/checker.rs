@@ -67,6 +67,9 @@ pub(crate) fn check(history: &[Seen], committed: &Committed) -> Result<(), Strin
             ));
         }
         let end = all_or_nothing(seen, committed)?;
+        if let Some(commit_ts) = end {
+            locked_until_commit(seen, commit_ts, committed)?;
+        }
         ends.extend(end.map(|commit_ts| (seen, commit_ts)));
     }
     first_committer_wins(&ends)?;
@@ -81,6 +84,25 @@ fn snapshot_reads(seen: &Seen, committed: &Committed) -> Result<(), String> {
             return Err(format!(
                 "{key:?} at {} should be {right:?}: {seen:?}",
                 seen.start_ts
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What was there when a key was locked is what was there until the commit.
+fn locked_until_commit(
+    seen: &Seen,
+    commit_ts: Timestamp,
+    committed: &Committed,
+) -> Result<(), String> {
+    for (key, value) in &seen.locked {
+        let right = commit_ts
+            .previous()
+            .and_then(|before| committed.at(key, before));
+        if *value != right {
+            return Err(format!(
+                "{key:?} changed to {right:?} under the lock of {seen:?}"
             ));
         }
     }
@@ -111,12 +133,17 @@ fn all_or_nothing(seen: &Seen, committed: &Committed) -> Result<Option<Timestamp
     }
 }
 
-/// Of two transactions that were under way at one time and wrote one key, one is not committed.
+/// Of two transactions that were under way at one time and wrote one key that neither locked before, one is not committed.
 fn first_committer_wins(ends: &[(&Seen, Timestamp)]) -> Result<(), String> {
     for (index, (one, one_end)) in ends.iter().enumerate() {
         for (two, two_end) in &ends[..index] {
             let overlap = one.start_ts < *two_end && two.start_ts < *one_end;
-            if overlap && one.writes.keys().any(|key| two.writes.contains_key(key)) {
+            let was_locked = |key| one.locked.contains_key(key) || two.locked.contains_key(key);
+            let mut both = one
+                .writes
+                .keys()
+                .filter(|key| two.writes.contains_key(*key));
+            if overlap && both.any(|key| !was_locked(key)) {
                 return Err(format!(
                     "both committed: {one:?} at {one_end}, {two:?} at {two_end}"
                 ));
@@ -186,6 +213,7 @@ mod tests {
             },
             start_ts: Timestamp(start),
             reads: map(reads),
+            locked: BTreeMap::new(),
             writes: map(writes),
             told,
         }
@@ -233,5 +261,8 @@ mod tests {
             seen(4, &[], &[("a", "2")], Told::Unknown),
         ];
         assert!(found(&update, &lost).contains("both committed"));
+        let mut under_lock = seen(4, &[], &[("a", "2")], at(7));
+        under_lock.locked.insert("a".into(), Some("0".into()));
+        assert!(found(&[under_lock], &lost).contains("under the lock"));
     }
 }

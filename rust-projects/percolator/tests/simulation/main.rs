@@ -124,6 +124,7 @@ fn what_clients_see_is_snapshot_isolation_whatever_is_lost_and_whoever_dies() {
         "committed by prewrites",
         "committed in one phase",
         "aborted",
+        "locked before they commit",
         "undetermined",
         "clients that died with a transaction under way",
         "crashes",

@@ -38,6 +38,8 @@ pub(crate) struct Seen {
     pub(crate) to: u64,
     pub(crate) start_ts: Timestamp,
     pub(crate) reads: BTreeMap<Bytes, Option<Bytes>>,
+    /// What was there when it locked a key.
+    pub(crate) locked: BTreeMap<Bytes, Option<Bytes>>,
     pub(crate) writes: BTreeMap<Bytes, Option<Bytes>>,
     pub(crate) told: Told,
 }
@@ -83,6 +85,7 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
             to: u64::MAX,
             start_ts: transaction.start_ts(),
             reads: BTreeMap::new(),
+            locked: BTreeMap::new(),
             writes: BTreeMap::new(),
             told: Told::Aborted,
         };
@@ -128,17 +131,37 @@ fn body<S: Store>(
             .extend(pairs.into_iter().map(|(key, value)| (key, Some(value))));
         return Some(transaction.commit());
     }
+    let is_pessimistic = kind == 1;
     for number in [from, to] {
         let key = account(number);
-        let value = transaction.get(&key).ok()?;
-        seen.reads.insert(key, value);
+        if is_pessimistic {
+            // In an order of its own each time, so that some wait for each other.
+            match transaction.lock(key.clone()) {
+                Ok(value) => seen.locked.insert(key, value),
+                Err(_) => {
+                    let _ = transaction.rollback();
+                    return None;
+                }
+            };
+        } else {
+            let value = transaction.get(&key).ok()?;
+            seen.reads.insert(key, value);
+        }
     }
+    if is_pessimistic {
+        world.state().counters.count("locked before they commit");
+    }
+    let balances = if is_pessimistic {
+        &seen.locked
+    } else {
+        &seen.reads
+    };
     let (from, to) = (account(from), account(to));
-    let amount = amount.min(balance(seen.reads[&from].as_ref()));
+    let amount = amount.min(balance(balances[&from].as_ref()));
     let writer = transaction.start_ts();
     for (key, balance) in [
-        (&from, balance(seen.reads[&from].as_ref()) - amount),
-        (&to, balance(seen.reads[&to].as_ref()) + amount),
+        (&from, balance(balances[&from].as_ref()) - amount),
+        (&to, balance(balances[&to].as_ref()) + amount),
     ] {
         // An account without money is no account.
         match balance {
@@ -162,13 +185,14 @@ pub(crate) fn set_up(world: &World) {
     assert!(transaction.commit().is_committed());
 }
 
-/// The last one: reads everything, long after all others, and so finishes whatever they left.
+/// The last one: locks everything, long after all others, and so finishes whatever they left.
 pub(crate) fn sweep(world: &World) {
     world.state().long_after();
     let link = Link::new(world, 0);
     let connection = Client::new(&link, CONFIG);
     let mut transaction = connection.begin().unwrap();
-    transaction
-        .scan(&KeyRange::all(), Direction::Forward, 100)
-        .unwrap();
+    for number in 0..ACCOUNTS {
+        transaction.lock(account(number)).unwrap();
+    }
+    transaction.rollback().unwrap();
 }
