@@ -77,6 +77,11 @@ const TABLE: &[Row] = &[
         reason: "decides what a replica does; sockets, clocks and the log's file are its driver's",
     },
     Row {
+        name: "percolator",
+        may_use: &["storage"],
+        reason: "decides over storage's readers and gives back batches; who serves it brings clock, network and consensus",
+    },
+    Row {
         name: "proto",
         may_use: &[],
         reason: "generated code and nothing else",
