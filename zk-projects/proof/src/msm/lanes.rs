@@ -4,9 +4,9 @@
 //! Montgomery's with R = 2^260 ([Gueron, Krasnov: Software implementation of modular exponentiation, using advanced vector
 //! instructions][gk]), where arkworks has R = 2^256: numbers are multiplied by 16 on the way in ([`super::packed`]).
 //!
-//! What is kept small. A number in memory is below q. In registers it may be *loose*: below 4 q, each limb below 2^52; sums and
-//! differences on the way to a product, to `reduce` or to `store` are below 8 q. Products
-//! take loose numbers and give loose numbers: with a, b < 8 q, a b / 2^260 + q < 2 q.
+//! What is kept small. A number in memory is *reduced*: below q. In registers it may be *loose*: below 4 q, each limb below 2^52; sums and
+//! differences on the way to a product or to `reduce` are below 8 q. Products take loose numbers and give loose numbers: with
+//! a, b < 8 q, a b / 2^260 + q < 2 q.
 //!
 //! [gk]: https://doi.org/10.1007/978-3-642-31662-3_9
 

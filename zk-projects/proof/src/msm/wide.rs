@@ -9,7 +9,7 @@ use super::form::Pair;
 use super::lanes::{Above, LANES, Lanes};
 use super::packed::Packed;
 
-/// Blocks of eight pairs that share an inversion, which costs as much as a hundred of their multiplications: enough to make it cheap, and
+/// Blocks of eight pairs that share an inversion, which costs as much as some hundreds of their multiplications: enough to make it cheap, and
 /// few enough that what they leave behind stays in a near cache.
 const TOGETHER: usize = 512;
 
@@ -125,7 +125,8 @@ unsafe fn add_block<K: Packed>(
     }
 }
 
-/// The sums that the formula leaves out: of equal or opposite points, and with infinity. They are rare.
+/// The sums that the formula leaves out: of equal or opposite points, which are rare, and with infinity, which stands for empty buckets:
+/// there are many of them in windows whose digits are mostly zero.
 #[cold]
 fn add_special<K: Packed>(points: &[K], block: &[Pair], sums: &mut [K], special: __mmask8) {
     for (lane, pair) in block.iter().enumerate() {

@@ -13,8 +13,9 @@
 //! # What it does not
 //!
 //! It trusts whoever tells it the events. Other commitments than the contract's can show notes that are not there, under a root that
-//! the contract refuses; other nullifiers and amounts make balance and history wrong. Keys are not in the directory, but values and blindings of notes are: who reads it learns the history and can spend nothing. A
-//! transfer spends at most two notes; more small ones are merged first by transfers to oneself.
+//! the contract refuses; other nullifiers and amounts make balance and history wrong. Keys are not in the directory, but values and
+//! blindings of notes are: who reads it learns the history and can spend nothing. A transfer spends at most two notes; more small ones are
+//! merged first by transfers to oneself.
 //!
 //! # How it works
 //!
