@@ -18,6 +18,8 @@ use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::Affine;
 use ark_ff::{BigInt, BigInteger, PrimeField, Zero};
 
+use crate::subgroup;
+
 /// Bytes of a number of either field.
 pub const NUMBER_BYTES: usize = 32;
 /// Bytes of a point of G1 in the Montgomery and in the uncompressed form.
@@ -67,6 +69,10 @@ pub trait Point: AffineRepr<ScalarField = Fr> {
 
     /// Whether the point, known to be on the curve, is in the subgroup of order r. Always true in G1, whose cofactor is 1.
     fn in_subgroup(&self) -> bool;
+
+    /// The first point that is not in the subgroup, of points that are known to be on the curve. Many are looked at together, as
+    /// [`subgroup`](crate::subgroup) describes.
+    fn first_outside(points: &[Self]) -> Option<usize>;
 }
 
 impl Point for Affine<ark_bn254::g1::Config> {
@@ -103,6 +109,10 @@ impl Point for Affine<ark_bn254::g1::Config> {
 
     fn in_subgroup(&self) -> bool {
         true
+    }
+
+    fn first_outside(_: &[Self]) -> Option<usize> {
+        None
     }
 }
 
@@ -146,6 +156,10 @@ impl Point for Affine<ark_bn254::g2::Config> {
 
     fn in_subgroup(&self) -> bool {
         self.is_in_correct_subgroup_assuming_on_curve()
+    }
+
+    fn first_outside(points: &[Self]) -> Option<usize> {
+        subgroup::first_outside(points)
     }
 }
 

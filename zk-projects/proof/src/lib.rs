@@ -16,4 +16,5 @@ pub mod r1cs;
 pub mod setup;
 pub mod solidity;
 pub mod statement;
+pub mod subgroup;
 pub mod verify;

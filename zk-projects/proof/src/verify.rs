@@ -114,13 +114,18 @@ impl Verifier {
     /// [`KeyError`] if the key must not be used.
     pub fn new(key: VerifyingKey) -> Result<Self, KeyError> {
         key.check()?;
-        Ok(Self {
+        Ok(Self::of_checked(key))
+    }
+
+    /// As [`Self::new`], for a key that was checked.
+    pub(crate) fn of_checked(key: VerifyingKey) -> Self {
+        Self {
             alpha_beta: Bn254::pairing(key.alpha_g1, key.beta_g2),
             minus_gamma: key.gamma_g2.neg().into(),
             minus_delta: key.delta_g2.neg().into(),
             inputs: None,
             key,
-        })
+        }
     }
 
     /// Prepares a key for a statement, whose ranges are enforced from then on.

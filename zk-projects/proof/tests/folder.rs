@@ -135,11 +135,10 @@ fn difference<T: std::fmt::Debug>(result: Result<T, FolderError>) -> &'static st
 fn keys_are_written_loaded_and_prove_with_ranges_enforced() {
     let place = tempfile::tempdir().unwrap();
     let folder = written(place.path());
-    let (key, manifest) = folder
-        .load_proving::<Ours>(&system::<Ours>(), &Remembered::nothing())
+    let (prover, manifest) = folder
+        .load_prover::<Ours>(&system::<Ours>(), &Remembered::nothing())
         .unwrap();
     assert_eq!((manifest.origin, manifest.contributions), (Origin::Demo, 1));
-    let prover = Prover::new(key).unwrap();
     let (mut public, private) = Ours::sample(&mut seeded(1));
     let prove = |public: &Public| {
         prover
@@ -214,7 +213,7 @@ fn a_key_from_before_a_change_of_the_circuit_is_refused() {
     let folder = written(place.path());
     let changed = system::<Factors<2>>();
     assert_eq!(
-        difference(folder.load_proving::<Factors<2>>(&changed, &Remembered::nothing())),
+        difference(folder.load_prover::<Factors<2>>(&changed, &Remembered::nothing())),
         "circuit"
     );
     assert_eq!(
@@ -230,7 +229,7 @@ fn a_key_from_before_a_change_of_the_circuit_is_refused() {
     assert_ne!(lying, manifest);
     fs::write(folder.manifest_path(), lying).unwrap();
     assert_eq!(
-        difference(folder.load_proving::<Factors<2>>(&changed, &Remembered::nothing())),
+        difference(folder.load_prover::<Factors<2>>(&changed, &Remembered::nothing())),
         "constraints"
     );
 }
@@ -254,7 +253,7 @@ fn a_foreign_manifest_or_exchanged_file_is_refused() {
         assert_ne!(other, manifest, "{from}");
         fs::write(folder.manifest_path(), other).unwrap();
         assert_eq!(
-            difference(folder.load_proving::<Ours>(&system::<Ours>(), &Remembered::nothing())),
+            difference(folder.load_prover::<Ours>(&system::<Ours>(), &Remembered::nothing())),
             what
         );
     }
@@ -273,7 +272,7 @@ fn a_foreign_manifest_or_exchanged_file_is_refused() {
     )
     .unwrap();
     assert_eq!(
-        difference(folder.load_proving::<Ours>(&system::<Ours>(), &Remembered::nothing())),
+        difference(folder.load_prover::<Ours>(&system::<Ours>(), &Remembered::nothing())),
         "digest of the file"
     );
     assert_eq!(
@@ -290,7 +289,7 @@ fn the_subgroup_is_checked_once_for_each_file() {
     let digest = |folder: &KeyFolder| Digest::of(&fs::read(folder.zkey_path::<Ours>()).unwrap());
     assert!(!remembered.holds(&digest(&folder)));
     folder
-        .load_proving::<Ours>(&system::<Ours>(), &remembered)
+        .load_prover::<Ours>(&system::<Ours>(), &remembered)
         .unwrap();
     assert!(remembered.holds(&digest(&folder)));
     assert!(!Remembered::nothing().holds(&digest(&folder)));
@@ -309,7 +308,7 @@ fn the_subgroup_is_checked_once_for_each_file() {
         manifest.replace(&before.to_string(), &digest(&folder).to_string()),
     )
     .unwrap();
-    let refused = folder.load_proving::<Ours>(&system::<Ours>(), &remembered);
+    let refused = folder.load_prover::<Ours>(&system::<Ours>(), &remembered);
     assert!(
         matches!(
             refused,
@@ -328,7 +327,7 @@ fn the_subgroup_is_checked_once_for_each_file() {
     remembered.add(&digest(&folder));
     assert!(
         folder
-            .load_proving::<Ours>(&system::<Ours>(), &remembered)
+            .load_prover::<Ours>(&system::<Ours>(), &remembered)
             .is_ok()
     );
 }

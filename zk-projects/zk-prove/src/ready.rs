@@ -51,10 +51,10 @@ impl<S: Statement> Ready<S> {
         r1cs: R1cs,
         remembered: &Remembered,
     ) -> Result<Self, Failure> {
-        let (key, manifest) = folder.load_proving::<S>(&r1cs, remembered)?;
+        let (prover, manifest) = folder.load_prover::<S>(&r1cs, remembered)?;
         Ok(Self {
             r1cs,
-            prover: Prover::with_subgroup_checked(key)?,
+            prover,
             origin: manifest.origin,
             statement: PhantomData,
         })

@@ -23,7 +23,6 @@ use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::Pairing;
 use ark_ff::One;
-use rayon::prelude::*;
 
 use super::{Coefficient, ProvingKey, Side, VerifyingKey};
 use crate::curve::{EncodingError, Point};
@@ -206,18 +205,14 @@ impl ProvingKey {
         }
     }
 
-    /// Checks that the points of all wires in G2 are in the subgroup of prime order, on all cores: some 20 microseconds for each
-    /// wire, which is why callers may remember it ([`super::Remembered`]). In G1 there are no other points.
+    /// Checks that the points of all wires in G2 are in the subgroup of prime order. It takes about as long as a proof's sum in G2, which is
+    /// why callers may remember it ([`super::Remembered`]). In G1 there are no other points.
     ///
     /// # Errors
     ///
     /// [`KeyError::Point`] with the first such wire.
     pub fn check_subgroup(&self) -> Result<(), KeyError> {
-        let outside = self
-            .b_g2
-            .par_iter()
-            .position_first(|point| !point.in_subgroup());
-        match outside {
+        match Point::first_outside(&self.b_g2) {
             None => Ok(()),
             Some(wire) => Err(KeyError::Point {
                 element: Element::WireInG2(wire),

@@ -27,6 +27,7 @@ use crate::digest::Digest;
 use crate::files::binary::FormatError;
 use crate::files::json::{self, JsonError};
 use crate::files::zkey;
+use crate::prove::Prover;
 use crate::r1cs::{R1cs, Term, canonical};
 use crate::statement::{Range, Statement};
 
@@ -203,16 +204,16 @@ impl KeyFolder {
         Ok(manifest)
     }
 
-    /// Loads what a prover needs. The points' subgroup is checked unless `remembered` knows the file.
+    /// Loads a key to prove with. The points' subgroup is checked unless `remembered` knows the file.
     ///
     /// # Errors
     ///
     /// [`FolderError`].
-    pub fn load_proving<S: Statement>(
+    pub fn load_prover<S: Statement>(
         &self,
         r1cs: &R1cs,
         remembered: &Remembered,
-    ) -> Result<(ProvingKey, Manifest), FolderError> {
+    ) -> Result<(Prover, Manifest), FolderError> {
         let manifest = self.load_manifest::<S>(r1cs)?;
         let path = self.zkey_path::<S>();
         let bytes = fs::read(&path).map_err(|source| failed(&path, source))?;
@@ -236,13 +237,14 @@ impl KeyFolder {
             path: path.clone(),
             source,
         };
-        key.check().map_err(unusable)?;
-        check_fits(&key, r1cs, &path)?;
+        let prover = Prover::with_subgroup_checked(key).map_err(unusable)?;
+        let key = prover.key();
+        check_fits(key, r1cs, &path)?;
         if !remembered.holds(&manifest.zkey) {
             key.check_subgroup().map_err(unusable)?;
             remembered.add(&manifest.zkey);
         }
-        Ok((key, manifest))
+        Ok((prover, manifest))
     }
 
     /// Loads what a verifier needs; the `.zkey` need not be there.

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use ark_ec::AffineRepr;
-use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
+use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
+use ark_ec::{AdditiveGroup, AffineRepr};
 use rayon::prelude::*;
 
 use super::form::{Form, Pair};
@@ -47,8 +47,20 @@ impl<'a, F: Form> Entered<'a, F> {
 
 /// What is left to do of a window: the sum of points times digits is `total + 1 bits[0] + 2 bits[1] + 4 bits[2] + ...`
 pub(super) struct Weighed<P: SWCurveConfig> {
-    pub(super) total: Affine<P>,
-    pub(super) bits: Vec<Affine<P>>,
+    total: Affine<P>,
+    bits: Vec<Affine<P>>,
+}
+
+impl<P: SWCurveConfig> Weighed<P> {
+    /// Adds it to `sum` after doubling that as often as the window has bits.
+    pub(super) fn add_to_double(&self, sum: &mut Projective<P>) {
+        sum.double_in_place();
+        for bit in self.bits.iter().rev() {
+            sum.double_in_place();
+            *sum += bit;
+        }
+        *sum += self.total;
+    }
 }
 
 /// For each of some windows, the sum of all points times their digits in it.

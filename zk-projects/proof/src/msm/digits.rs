@@ -2,6 +2,7 @@
 
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
+use ark_std::rand::RngCore;
 use zeroize::Zeroizing;
 
 /// Bits of a number below r, and one for the carry that signs leave.
@@ -11,6 +12,7 @@ const BITS: usize = Fr::MODULUS_BIT_SIZE as usize + 1;
 #[derive(Debug, Clone)]
 pub struct Digits {
     window: usize,
+    windows: usize,
     len: usize,
     /// All digits of the lowest window, then of the next.
     rows: Zeroizing<Vec<i16>>,
@@ -41,8 +43,30 @@ impl Digits {
         }
         Self {
             window,
+            windows,
             len: numbers.len(),
             rows,
+        }
+    }
+
+    /// Numbers of `windows` digits, each of which is drawn evenly from all 2^window.
+    ///
+    /// # Panics
+    ///
+    /// If `window` is not between 2 and 15.
+    #[must_use]
+    pub fn random(len: usize, window: usize, windows: usize, random: &mut impl RngCore) -> Self {
+        assert!((2..=15).contains(&window), "a window of 2 to 15 bits");
+        let lowest = 1 - (1 << (window - 1));
+        let digit = |_| {
+            let drawn = (random.next_u32() & ((1 << window) - 1)) as i32;
+            i16::try_from(lowest + drawn).expect("at most half of 2^15")
+        };
+        Self {
+            window,
+            windows,
+            len,
+            rows: Zeroizing::new((0..windows * len).map(digit).collect()),
         }
     }
 
@@ -55,7 +79,7 @@ impl Digits {
     /// How many windows a number has.
     #[must_use]
     pub fn windows(&self) -> usize {
-        BITS.div_ceil(self.window)
+        self.windows
     }
 
     /// How many numbers.
@@ -103,6 +127,22 @@ mod tests {
     use ark_ff::{Field, UniformRand};
 
     use super::*;
+
+    #[test]
+    fn random_digits_take_every_value_equally_often() {
+        let mut random = ark_std::test_rng();
+        let digits = Digits::random(1000, 3, 40, &mut random);
+        assert_eq!((digits.windows(), digits.len()), (40, 1000));
+        let mut seen = [0; 8];
+        for digit in (0..40).flat_map(|window| digits.row(window)) {
+            seen[usize::try_from(digit + 3).expect("at least -3")] += 1;
+        }
+        // 5000 each; five standard deviations.
+        assert!(
+            seen.iter().all(|times| (4670..5330).contains(times)),
+            "{seen:?}"
+        );
+    }
 
     #[test]
     fn digits_weighted_with_their_windows_are_the_number() {

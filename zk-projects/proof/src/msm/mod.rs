@@ -38,7 +38,7 @@ use ark_ec::AdditiveGroup;
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use rayon::prelude::*;
 
-use buckets::Entered;
+use buckets::{Entered, Weighed};
 use form::Form;
 
 pub use backend::{Backend, Curve};
@@ -86,10 +86,35 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
             "a number for each point"
         );
     }
+    let mut sum = Projective::ZERO;
+    for weighed in windows(backend, parts, window).iter().rev() {
+        weighed.add_to_double(&mut sum);
+    }
+    sum
+}
+
+/// For each window the sum of points times their digits in it, which is what there is before windows are put together.
+///
+/// # Panics
+///
+/// If there are not as many numbers as points.
+pub fn window_sums<P: Curve>(points: &[Affine<P>], digits: &Digits) -> Vec<Projective<P>> {
+    assert_eq!(digits.len(), points.len(), "a number for each point");
+    let parts = [Part::new(points, digits)];
+    let sum = |weighed: &Weighed<P>| {
+        let mut sum = Projective::ZERO;
+        weighed.add_to_double(&mut sum);
+        sum
+    };
+    let windows = windows(Backend::best(), &parts, digits.window());
+    windows.iter().map(sum).collect()
+}
+
+fn windows<P: Curve>(backend: Backend, parts: &[Part<'_, P>], window: usize) -> Vec<Weighed<P>> {
     match backend {
-        Backend::Portable => sum_in::<Affine<P>>((), parts, window),
+        Backend::Portable => windows_in::<Affine<P>>((), parts, window),
         #[cfg(target_arch = "x86_64")]
-        Backend::Ifma(ifma) => sum_in::<P::Wide>(ifma, parts, window),
+        Backend::Ifma(ifma) => windows_in::<P::Wide>(ifma, parts, window),
     }
 }
 
@@ -97,11 +122,11 @@ pub fn sum_with<P: Curve>(backend: Backend, parts: &[Part<'_, P>]) -> Projective
 /// they are far from a near cache.
 const POINTS_TOGETHER: usize = 1 << 15;
 
-fn sum_in<F: Form<Curve: Curve>>(
+fn windows_in<F: Form>(
     processor: F::Processor,
     parts: &[Part<'_, F::Curve>],
     window: usize,
-) -> Projective<F::Curve> {
+) -> Vec<Weighed<F::Curve>> {
     let entered: Vec<_> = parts
         .iter()
         .map(|part| Entered::<F>::new(processor, part))
@@ -118,16 +143,7 @@ fn sum_in<F: Form<Curve: Curve>>(
             buckets::window_sums(processor, &entered, range, window)
         })
         .collect();
-    let mut sum = Projective::ZERO;
-    for weighed in sums.iter().flatten().rev() {
-        sum.double_in_place();
-        for bit in weighed.bits.iter().rev() {
-            sum.double_in_place();
-            sum += bit;
-        }
-        sum += weighed.total;
-    }
-    sum
+    sums.into_iter().flatten().collect()
 }
 
 /// The sum of points times numbers.

@@ -29,7 +29,7 @@ struct Line([u64; LANES]);
 /// # Safety
 ///
 /// `load` and `store` want a processor with AVX-512 F, DQ and IFMA.
-pub trait Packed: Copy + Send + Sync {
+pub trait Packed: Copy + PartialEq + Send + Sync {
     type Lanes: Lanes;
     type Curve: SWCurveConfig;
 

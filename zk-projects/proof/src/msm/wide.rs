@@ -131,9 +131,14 @@ unsafe fn add_block<K: Packed>(
 fn add_special<K: Packed>(points: &[K], block: &[Pair], sums: &mut [K], special: __mmask8) {
     for (lane, pair) in block.iter().enumerate() {
         if special >> lane & 1 == 1 {
-            let from = pair.from as usize;
-            let sum = points[from].affine().into_group() + points[from + 1].affine();
-            sums[pair.to as usize] = K::new(&sum.into());
+            let (left, right) = (points[pair.from as usize], points[pair.from as usize + 1]);
+            sums[pair.to as usize] = if left == K::ZERO {
+                right
+            } else if right == K::ZERO {
+                left
+            } else {
+                K::new(&(left.affine().into_group() + right.affine()).into())
+            };
         }
     }
 }

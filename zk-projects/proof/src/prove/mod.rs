@@ -93,7 +93,7 @@ impl Prover {
     pub fn with_subgroup_checked(key: ProvingKey) -> Result<Self, KeyError> {
         key.check()?;
         Ok(Self {
-            verifier: Verifier::new(key.verifying.clone())?,
+            verifier: Verifier::of_checked(key.verifying.clone()),
             coset: OddCoset::of_domain(key.domain_size),
             key,
         })

@@ -6,7 +6,6 @@ use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::{AdditiveGroup, Field};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use ark_std::rand::{CryptoRng, RngCore};
-use rayon::prelude::*;
 
 use super::contribute::{
     beacon_secrets, first_challenge, next_challenge, proof_point, response_before_proofs,
@@ -331,7 +330,7 @@ fn g2_is_of_powers<R: RngCore + CryptoRng>(
     if powers.tau_g2[..2] != [G2Affine::generator(), last.tau_g2] {
         return Err(InvalidPowers::Beginning { list });
     }
-    if !powers.tau_g2.par_iter().all(Point::in_subgroup) {
+    if Point::first_outside(&powers.tau_g2).is_some() {
         return Err(InvalidPowers::Subgroup { list });
     }
     let by_tau = (G1Affine::generator(), last.tau_g1);
@@ -398,7 +397,7 @@ where
         of_lagrange.extend(domain.fft(&coefficients));
         points.extend(ptau.lagrange::<Affine<C>>(list, domain_log2)?);
     }
-    if !points.par_iter().all(Point::in_subgroup) {
+    if Point::first_outside(&points).is_some() {
         return Err(InvalidPowers::Subgroup { list });
     }
     let by_powers = Projective::<C>::msm_unchecked(powers, &of_powers);
