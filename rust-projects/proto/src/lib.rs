@@ -11,3 +11,29 @@ pub mod peer {
 pub mod admin {
     tonic::include_proto!("keyproof.admin.v1");
 }
+
+/// What clients of TiKV ask of a store and its placement driver (`proto/tikv/`), a module for each package.
+#[allow(clippy::all, missing_docs)]
+pub mod tikv {
+    pub mod deadlock {
+        tonic::include_proto!("deadlock");
+    }
+    pub mod errorpb {
+        tonic::include_proto!("errorpb");
+    }
+    pub mod keyspacepb {
+        tonic::include_proto!("keyspacepb");
+    }
+    pub mod kvrpcpb {
+        tonic::include_proto!("kvrpcpb");
+    }
+    pub mod metapb {
+        tonic::include_proto!("metapb");
+    }
+    pub mod pdpb {
+        tonic::include_proto!("pdpb");
+    }
+    pub mod tikvpb {
+        tonic::include_proto!("tikvpb");
+    }
+}

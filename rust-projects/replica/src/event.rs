@@ -9,6 +9,7 @@ use raft::{
 };
 use wire::Reply;
 
+use crate::changes::{Changes, Lead};
 use crate::orders::{Declined, Order};
 use crate::record::{Origin, Request};
 use crate::registry::{Member, Registry};
@@ -40,6 +41,12 @@ pub enum Event {
     Write(Vec<(Client, Request)>),
     /// A client wants to know something that was true between now and the answer.
     Read(Client, Request),
+    /// Somebody decided on what this leader has applied: apply the changes if that still holds. Answered with [`Answer::Done`],
+    /// [`Answer::Stale`], [`Answer::Refused`] or, once leadership has ended, [`Answer::Unknown`].
+    Decided(Vec<(Client, Changes)>),
+    /// Somebody wants to decide, or to read, on what this server has applied: does it lead, and is everything applied that was committed
+    /// before this question? Answered with [`Answer::Leads`] or [`Answer::Refused`].
+    Lead(Client),
     /// All writes up to this number are durable.
     Persisted(WriteNumber),
     /// The engine was synced, after [`Actions::flush`] asked for it, with everything up to this index.
@@ -115,6 +122,10 @@ pub enum Answer {
     Replies(Vec<Reply>),
     /// Done, as of this entry.
     Done(LogId),
+    /// This server leads, and this is what it has applied.
+    Leads(Lead),
+    /// Not done: the region changed between decision and application.
+    Stale,
     /// Not done, and will not be.
     Refused(Refused),
     /// An operator's order: not done, and will not be.

@@ -33,16 +33,19 @@
 //!                          '<- when applied up to --' index
 //! ```
 //!
-//! `machine` applies, `requests` and `reads` are the two paths above, `sessions` tells retries, `upkeep` expires, flushes, compacts
+//! `changes` are decided elsewhere, by whom this server lets see what it leads with, and applied under the same leader only; `region` is what
+//! range of keys that is for. `machine` applies, `requests` and `reads` are the two paths above, `sessions` tells retries, `upkeep` expires, flushes, compacts
 //! and compares. `snapshot` is the whole state for another server or a backup, `stream` its bytes, `staging` what receives it. `registry` knows who is where, and `announce` keeps that true; `orders` are an operator's, `stopping` leaves in good order.
 
 mod announce;
+mod changes;
 mod codec;
 mod event;
 mod machine;
 mod orders;
 mod reads;
 mod record;
+mod region;
 mod registry;
 mod replica;
 mod requests;
@@ -53,11 +56,13 @@ mod stopping;
 mod stream;
 mod upkeep;
 
+pub use changes::{Changes, Lead};
 pub use codec::Malformed;
 pub use event::{Actions, Answer, Client, Event, Now, PeerMessage, Settings};
 pub use machine::{FORMAT, MAX_TIME_STEP_MS, Machine, MachineError, StateEngine};
 pub use orders::{Declined, MAX_PROMOTION_LAG, Order};
 pub use record::{Origin, Request, origin_of};
+pub use region::{Epoch, Region};
 pub use registry::{Member, Registry};
 pub use replica::{OpenError, Recovered, Replica};
 pub use sessions::WINDOW;

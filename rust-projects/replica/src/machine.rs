@@ -20,6 +20,7 @@ use wire::Reply;
 
 use crate::codec::{Decoder, Malformed, put_len};
 use crate::record::{Body, Origin, Record, Request};
+use crate::region::Region;
 use crate::registry::Registry;
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
@@ -33,7 +34,7 @@ impl<T: Durability + Snapshots> StateEngine for T {}
 /// Where the machine keeps what is not the users' data; no user key is there.
 pub(crate) const OWN_KEY: &[u8] = b"m";
 /// Version of the log's commands, of the machine's own values and of snapshots: servers of different ones cannot share a log.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 
 /// The furthest the state's time moves with one entry: a leader whose clock is far ahead must not expire everything at once.
 pub const MAX_TIME_STEP_MS: u64 = 600_000;
@@ -84,6 +85,15 @@ pub(crate) struct Applied {
     pub(crate) replies: Vec<Reply>,
 }
 
+/// What came out of entries, for those who wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Requests of this server.
+    pub(crate) requests: Vec<Applied>,
+    /// Changes decided anywhere, and whether they were applied.
+    pub(crate) decided: Vec<(LogId, bool)>,
+}
+
 /// What the machine holds beside the users' data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Own {
@@ -105,6 +115,8 @@ pub struct Machine {
     pub(crate) own: Own,
     /// Who is where, as the engine holds it.
     pub(crate) registry: Arc<Registry>,
+    /// As the engine holds it.
+    pub(crate) region: Arc<Region>,
     /// SCAN's positions: known to this server alone, and no part of the state.
     cursors: ScanCursors,
 }
@@ -134,10 +146,12 @@ impl Machine {
             },
         };
         let registry = Registry::load(engine.latest())?;
+        let region = Region::load(engine.latest())?;
         Ok(Self {
             engine,
             own,
             registry: Arc::new(registry),
+            region: Arc::new(region),
             cursors: ScanCursors::new(1),
         })
     }
@@ -164,6 +178,12 @@ impl Machine {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The region, as of the last entry applied.
+    #[must_use]
+    pub fn region(&self) -> &Arc<Region> {
+        &self.region
     }
 
     /// The time of the state in milliseconds since 1970: what has expired by it is gone.
@@ -205,7 +225,8 @@ impl Machine {
         Ok(time.map(|time| u64::from_be_bytes(*time)))
     }
 
-    /// Applies committed entries that follow the last one, in one batch, and gives what became of the requests of `node`'s start `boot`.
+    /// Applies committed entries that follow the last one, in one batch, and gives what became of the requests of `node`'s start `boot` and of
+    /// changes decided by anybody.
     ///
     /// # Errors
     /// [`MachineError`]: nothing was applied, and the machine must not be used any more.
@@ -214,19 +235,14 @@ impl Machine {
         entries: &[Entry],
         node: NodeId,
         boot: u64,
-    ) -> Result<Vec<Applied>, MachineError> {
+    ) -> Result<Effects, MachineError> {
         let engine = Arc::clone(&self.engine);
         let mut overlay = Overlay::new(engine.latest());
         let mut batch = Batch::new();
-        let mut applied = Vec::new();
+        let mut effects = Effects::default();
         for entry in entries {
             let before = batch.len();
-            if let Some(done) = self.apply_one(entry, &overlay, &mut batch)?
-                && done.origin.node == node
-                && done.origin.boot == boot
-            {
-                applied.push(done);
-            }
+            self.apply_one(entry, &overlay, &mut batch, &mut effects)?;
             let changes = &batch.ops()[before..];
             self.own.hash = chain(self.own.hash, entry.id, changes);
             overlay.apply(changes);
@@ -235,7 +251,9 @@ impl Machine {
         batch.put(OWN_KEY, self.own.encode());
         engine.submit(&batch)?;
         engine.commit()?;
-        Ok(applied)
+        let is_own = |origin: &Origin| origin.node == node && origin.boot == boot;
+        effects.requests.retain(|done| is_own(&done.origin));
+        Ok(effects)
     }
 
     fn apply_one(
@@ -243,15 +261,19 @@ impl Machine {
         entry: &Entry,
         reader: &dyn Reader,
         batch: &mut Batch,
-    ) -> Result<Option<Applied>, MachineError> {
+        effects: &mut Effects,
+    ) -> Result<(), MachineError> {
         let command = match &entry.payload {
-            Payload::Noop => return Ok(None),
+            Payload::Noop => return Ok(()),
             Payload::Configuration(configuration) => {
                 self.own.configuration = configuration.clone();
+                let region = Arc::make_mut(&mut self.region);
+                region.epoch.configuration += 1;
+                region.put(batch);
                 if !configuration.is_joint() {
                     Arc::make_mut(&mut self.registry).retain(configuration, batch);
                 }
-                return Ok(None);
+                return Ok(());
             }
             Payload::Command(command) => command,
         };
@@ -260,7 +282,6 @@ impl Machine {
         match record.body {
             Body::Advance => {
                 keyspace::expire_due(reader, self.own.time_ms, MAX_EXPIRED, batch)?;
-                Ok(None)
             }
             Body::Check { at, noted } => {
                 let index = entry.id.index;
@@ -269,20 +290,44 @@ impl Machine {
                     return Err(MachineError::Diverged { index });
                 }
                 self.own.noted = (index, self.own.hash);
-                Ok(None)
             }
             Body::Announce(node, member) => {
                 Arc::make_mut(&mut self.registry).announce(node, member, batch);
-                Ok(None)
             }
             Body::Request(origin, request) => {
-                if !self.own.sessions.admit(&origin) {
-                    return Ok(None);
+                if self.own.sessions.admit(&origin) {
+                    let replies = decide(&request, reader, self.own.time_ms, &self.cursors, batch)?;
+                    effects.requests.push(Applied { origin, replies });
                 }
-                let replies = decide(&request, reader, self.own.time_ms, &self.cursors, batch)?;
-                Ok(Some(Applied { origin, replies }))
+            }
+            Body::Changes(changes) => {
+                let is_good = entry.id.term == changes.term && self.region.epoch == changes.epoch;
+                if is_good {
+                    self.change(&changes.batch, reader, batch)?;
+                }
+                effects.decided.push((entry.id, is_good));
             }
         }
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        changes: &Batch,
+        reader: &dyn Reader,
+        batch: &mut Batch,
+    ) -> Result<(), MachineError> {
+        let mut is_region_changed = false;
+        for op in changes.ops() {
+            is_region_changed |= matches!(op, Op::Put { key, .. } if Region::is_at(key));
+            batch.push(op.clone());
+        }
+        if is_region_changed {
+            let mut overlay = Overlay::new(reader);
+            overlay.apply(changes.ops());
+            self.region = Arc::new(Region::load(&overlay)?);
+        }
+        Ok(())
     }
 
     /// Answers a request that only reads, from everything applied.

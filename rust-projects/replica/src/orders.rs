@@ -111,7 +111,7 @@ impl Replica {
         });
     }
 
-    fn refuse(&mut self, client: Client, why: Refused) {
+    pub(crate) fn refuse(&mut self, client: Client, why: Refused) {
         self.actions.answers.push((client, Answer::Refused(why)));
     }
 

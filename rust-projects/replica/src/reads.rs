@@ -7,18 +7,30 @@
 //! A read that comes while a question is out waits for the next one: the answer to a question asked before it began
 //! would not do. [`Replica::read_stale`] is for those who do not want to wait.
 
-use raft::{Index, Input, ReadState, Time};
+use std::sync::Arc;
+
+use raft::{Index, Input, ReadState, Refused, Term, Time};
 use wire::Reply;
 
+use crate::changes::Lead;
 use crate::event::{Answer, Client};
 use crate::machine::MachineError;
 use crate::record::Request;
 use crate::replica::Replica;
 
+/// What somebody wants to know.
+#[derive(Debug)]
+enum Question {
+    /// The replies to commands.
+    Request(Request),
+    /// Whether this server leads still, in this term.
+    Lead(Term),
+}
+
 #[derive(Debug)]
 struct Waiting {
     client: Client,
-    request: Request,
+    question: Question,
     given_up: Time,
 }
 
@@ -91,9 +103,18 @@ impl Reads {
 
 impl Replica {
     pub(crate) fn take_read(&mut self, client: Client, request: Request) {
+        self.wait(client, Question::Request(request));
+    }
+
+    /// Somebody wants to know whether this server leads.
+    pub(crate) fn take_lead(&mut self, client: Client) {
+        self.wait(client, Question::Lead(self.core.hard_state().term));
+    }
+
+    fn wait(&mut self, client: Client, question: Question) {
         self.reads.waiting.push(Waiting {
             client,
-            request,
+            question,
             given_up: self.now.time + self.settings.give_up,
         });
     }
@@ -130,6 +151,7 @@ impl Replica {
     /// Asks, answers, and gives up.
     pub(crate) fn keep_reads(&mut self) -> Result<(), MachineError> {
         let now = self.now.time;
+        self.refuse_to_lead();
         if self
             .reads
             .asked
@@ -152,14 +174,38 @@ impl Replica {
         Ok(())
     }
 
+    /// Who asks whether this server leads need not wait for another leader.
+    fn refuse_to_lead(&mut self) {
+        let term = self.core.hard_state().term;
+        let leads = self.is_leader().then_some(term);
+        let refusal = Answer::Refused(Refused::NotLeader(self.core.leader()));
+        let answers = &mut self.actions.answers;
+        let mut is_kept = |waiting: &Waiting| match waiting.question {
+            Question::Lead(term) if leads != Some(term) => {
+                answers.push((waiting.client, refusal.clone()));
+                false
+            }
+            Question::Lead(_) | Question::Request(_) => true,
+        };
+        let reads = &mut self.reads;
+        reads.waiting.retain(&mut is_kept);
+        reads.asking.retain(&mut is_kept);
+        reads.ready.retain(|(_, waiting)| is_kept(waiting));
+    }
+
     fn answer_ready(&mut self) -> Result<(), MachineError> {
         let applied = self.machine.applied().index;
         let mut ready = std::mem::take(&mut self.reads.ready);
         for (_, waiting) in ready.extract_if(.., |(index, _)| *index <= applied) {
-            let replies = self.machine.read(&waiting.request)?;
-            self.actions
-                .answers
-                .push((waiting.client, Answer::Replies(replies)));
+            let answer = match waiting.question {
+                Question::Request(request) => Answer::Replies(self.machine.read(&request)?),
+                // Those of another term were refused.
+                Question::Lead(term) => Answer::Leads(Lead {
+                    term,
+                    engine: Arc::clone(self.machine.engine()),
+                }),
+            };
+            self.actions.answers.push((waiting.client, answer));
         }
         self.reads.ready = ready;
         Ok(())

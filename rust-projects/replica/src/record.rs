@@ -1,9 +1,14 @@
 //! What a command of the log says to the state machine.
 
+use std::ops::Bound;
+
 use bytes::{BufMut, Bytes};
 use raft::{Index, NodeId};
+use storage::{Batch, KeyRange, Op};
 
+use crate::changes::Changes;
 use crate::codec::{Decoder, Malformed, put_bytes, put_len};
+use crate::region::Epoch;
 use crate::registry::Member;
 
 /// Where a request came from: applied once, however often it is in the log.
@@ -45,12 +50,19 @@ pub(crate) enum Body {
     },
     /// Where a server is, and what it runs.
     Announce(NodeId, Member),
+    /// What was decided outside.
+    Changes(Changes),
 }
 
 const ADVANCE: u8 = 0;
 const REQUEST: u8 = 1;
 const CHECK: u8 = 2;
 const ANNOUNCE: u8 = 3;
+const CHANGES: u8 = 4;
+
+const PUT: u8 = 0;
+const DELETE: u8 = 1;
+const DELETE_RANGE: u8 = 2;
 
 impl Record {
     pub(crate) fn encode(&self) -> Bytes {
@@ -73,6 +85,10 @@ impl Record {
                 out.put_u64_le(*node);
                 member.encode(&mut out);
             }
+            Body::Changes(changes) => {
+                out.put_u8(CHANGES);
+                put_changes(&mut out, changes);
+            }
         }
         out.into()
     }
@@ -88,6 +104,7 @@ impl Record {
                 noted: decoder.u64()?,
             },
             ANNOUNCE => Body::Announce(decoder.u64()?, Member::decode(&mut decoder)?),
+            CHANGES => Body::Changes(changes(&mut decoder)?),
             _ => return Err(Malformed),
         };
         decoder.end()?;
@@ -115,7 +132,7 @@ fn origin(decoder: &mut Decoder) -> Result<Origin, Malformed> {
 pub fn origin_of(command: &Bytes) -> Option<Origin> {
     match Record::decode(command).ok()?.body {
         Body::Request(origin, _) => Some(origin),
-        Body::Advance | Body::Check { .. } | Body::Announce(..) => None,
+        Body::Advance | Body::Check { .. } | Body::Announce(..) | Body::Changes(_) => None,
     }
 }
 
@@ -133,11 +150,116 @@ fn request(decoder: &mut Decoder) -> Result<Request, Malformed> {
     decoder.many(|decoder| decoder.many(Decoder::bytes))
 }
 
+fn put_changes(out: &mut Vec<u8>, changes: &Changes) {
+    let Epoch {
+        version,
+        configuration,
+    } = changes.epoch;
+    for number in [changes.term, version, configuration] {
+        out.put_u64_le(number);
+    }
+    put_len(out, changes.batch.len());
+    for op in changes.batch.ops() {
+        match op {
+            Op::Put { key, value } => {
+                out.put_u8(PUT);
+                put_bytes(out, key);
+                put_bytes(out, value);
+            }
+            Op::Delete { key } => {
+                out.put_u8(DELETE);
+                put_bytes(out, key);
+            }
+            Op::DeleteRange { range } => {
+                out.put_u8(DELETE_RANGE);
+                put_bound(out, &range.start);
+                put_bound(out, &range.end);
+            }
+        }
+    }
+}
+
+fn changes(decoder: &mut Decoder) -> Result<Changes, Malformed> {
+    let term = decoder.u64()?;
+    let epoch = Epoch {
+        version: decoder.u64()?,
+        configuration: decoder.u64()?,
+    };
+    let ops = decoder.many(|decoder| {
+        Ok(match decoder.u8()? {
+            PUT => Op::Put {
+                key: decoder.bytes()?,
+                value: decoder.bytes()?,
+            },
+            DELETE => Op::Delete {
+                key: decoder.bytes()?,
+            },
+            DELETE_RANGE => Op::DeleteRange {
+                range: KeyRange {
+                    start: bound(decoder)?,
+                    end: bound(decoder)?,
+                },
+            },
+            _ => return Err(Malformed),
+        })
+    })?;
+    let mut batch = Batch::new();
+    for op in ops {
+        batch.push(op);
+    }
+    Ok(Changes { term, epoch, batch })
+}
+
+const UNBOUNDED: u8 = 0;
+const INCLUDED: u8 = 1;
+const EXCLUDED: u8 = 2;
+
+fn put_bound(out: &mut Vec<u8>, bound: &Bound<Bytes>) {
+    match bound {
+        Bound::Unbounded => out.put_u8(UNBOUNDED),
+        Bound::Included(key) => {
+            out.put_u8(INCLUDED);
+            put_bytes(out, key);
+        }
+        Bound::Excluded(key) => {
+            out.put_u8(EXCLUDED);
+            put_bytes(out, key);
+        }
+    }
+}
+
+fn bound(decoder: &mut Decoder) -> Result<Bound<Bytes>, Malformed> {
+    Ok(match decoder.u8()? {
+        UNBOUNDED => Bound::Unbounded,
+        INCLUDED => Bound::Included(decoder.bytes()?),
+        EXCLUDED => Bound::Excluded(decoder.bytes()?),
+        _ => return Err(Malformed),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn op() -> impl Strategy<Value = Op> {
+        let key = || prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+        let bound = || {
+            prop_oneof![
+                Just(Bound::Unbounded),
+                key().prop_map(Bound::Included),
+                key().prop_map(Bound::Excluded),
+            ]
+        };
+        prop_oneof![
+            (key(), key()).prop_map(|(key, value)| Op::Put { key, value }),
+            key().prop_map(|key| Op::Delete { key }),
+            (bound(), bound()).prop_map(|(start, end)| Op::DeleteRange {
+                range: KeyRange { start, end }
+            }),
+        ]
+    }
 
     fn body() -> impl Strategy<Value = Body> {
         let argument = prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
@@ -155,6 +277,19 @@ mod tests {
                         incarnation,
                     };
                     Body::Announce(node, member)
+                }
+            ),
+            (any::<[u64; 3]>(), prop::collection::vec(op(), 0..4)).prop_map(
+                |([term, version, configuration], ops)| {
+                    let mut batch = Batch::new();
+                    for op in ops {
+                        batch.push(op);
+                    }
+                    let epoch = Epoch {
+                        version,
+                        configuration,
+                    };
+                    Body::Changes(Changes { term, epoch, batch })
                 }
             ),
             (any::<[u64; 4]>(), prop::collection::vec(command, 0..4)).prop_map(

@@ -8,6 +8,7 @@ use raft::{
 };
 
 use crate::announce::Announcement;
+use crate::changes::Decided;
 use crate::event::{Actions, Answer, Event, Now, PeerMessage, Settings};
 use crate::machine::{Machine, MachineError, StateEngine};
 use crate::orders::Pending;
@@ -66,6 +67,7 @@ pub struct Replica {
     held: Vec<Outgoing>,
     pub(crate) requests: Requests,
     pub(crate) reads: Reads,
+    pub(crate) decided: Decided,
     pub(crate) upkeep: Upkeep,
     pub(crate) orders: Vec<Pending>,
     pub(crate) announcement: Announcement,
@@ -126,6 +128,7 @@ impl Replica {
             core: Core::new(settings.raft.clone(), start, now.time, seed),
             requests: Requests::default(),
             reads: Reads::new(boot),
+            decided: Decided::default(),
             upkeep: Upkeep::new(applied.index, now.time),
             settings,
             now,
@@ -164,6 +167,8 @@ impl Replica {
                 self.turn_away([client].into_iter());
             }
             Event::Read(client, request) => self.take_read(client, request),
+            Event::Decided(decided) => self.take_decided(decided)?,
+            Event::Lead(client) => self.take_lead(client),
             Event::Persisted(number) => {
                 self.drive(Input::Persisted(number))?;
                 self.release(number);
@@ -252,6 +257,7 @@ impl Replica {
             self.upkeep.leader_changed();
             self.announcement.try_again(self.now.time);
         }
+        self.keep_decided();
         self.keep_requests()?;
         self.keep_reads()?;
         self.keep_up()?;
@@ -306,8 +312,11 @@ impl Replica {
         }
         if !out.apply.is_empty() {
             self.upkeep.applied(&out.apply);
-            let applied = self.machine.apply(&out.apply, self.core.id(), self.boot)?;
-            for done in applied {
+            let effects = self.machine.apply(&out.apply, self.core.id(), self.boot)?;
+            for (id, were_applied) in effects.decided {
+                self.decided_applied(id, were_applied);
+            }
+            for done in effects.requests {
                 let answer = Answer::Replies(done.replies);
                 self.actions
                     .answers

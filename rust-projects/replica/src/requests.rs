@@ -114,7 +114,7 @@ impl Replica {
     }
 
     /// Whether more than allowed is committed and not applied here. What comes in would have to wait for it, and the log cannot be compacted meanwhile.
-    fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         let entries = self.core.committed().saturating_sub(self.core.applied());
         let bytes = || self.core.unapplied().map(Entry::size).sum::<usize>();
         entries > self.settings.max_unapplied_entries || bytes() > self.settings.max_unapplied_bytes

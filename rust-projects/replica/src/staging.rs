@@ -19,6 +19,7 @@ use std::sync::Arc;
 use raft::{LogId, SnapshotMeta};
 
 use crate::machine::{Machine, MachineError, Own, StateEngine};
+use crate::region::Region;
 use crate::registry::Registry;
 use crate::snapshot::Filling;
 use crate::stream::StreamError;
@@ -119,9 +120,11 @@ impl Machine {
     pub(crate) fn install(&mut self, staged: Staged) -> Result<(), MachineError> {
         let Staged { staging, own } = staged;
         let registry = Registry::load(staging.engine().latest())?;
+        let region = Region::load(staging.engine().latest())?;
         self.engine = staging.switch()?;
         self.own = own;
         self.registry = Arc::new(registry);
+        self.region = Arc::new(region);
         Ok(())
     }
 }

@@ -68,7 +68,8 @@ impl Replica {
         let is_free = stopping.why == Stop::Asked
             && self.successor().filter(|_| self.is_leader()).is_none()
             && self.requests.is_empty()
-            && self.reads.is_empty();
+            && self.reads.is_empty()
+            && self.decided.is_empty();
         if is_free || stopping.deadline <= self.now.time {
             self.actions.stop = Some(stopping.why);
         }
