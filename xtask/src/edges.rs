@@ -89,7 +89,15 @@ const TABLE: &[Row] = &[
     Row {
         name: "kvstore-raft",
         may_use: &[
-            "storage", "wire", "secrets", "commands", "raft", "raft-log", "replica", "proto",
+            "storage",
+            "wire",
+            "secrets",
+            "commands",
+            "raft",
+            "raft-log",
+            "replica",
+            "percolator",
+            "proto",
         ],
         reason: "the shell around a replica; milestones are not its parts",
     },

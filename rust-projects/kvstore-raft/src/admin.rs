@@ -115,7 +115,11 @@ impl AdminService {
             Answer::Refused(why) => Status::aborted(format!("{why}; nothing was done")),
             Answer::Declined(why) => Status::failed_precondition(why.to_string()),
             Answer::NoLeader => Status::unavailable("no leader was found in time; try again later"),
-            Answer::Unknown | Answer::Done(_) | Answer::Replies(_) => Status::unknown(
+            Answer::Unknown
+            | Answer::Done(_)
+            | Answer::Replies(_)
+            | Answer::Leads(_)
+            | Answer::Stale => Status::unknown(
                 "it may have been done, or may still be: see `kvs-admin cluster status` before you try again",
             ),
         }

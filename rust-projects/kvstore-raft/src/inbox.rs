@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use raft::{NodeId, Refused};
-use replica::{Answer, MachineError, Order, PeerMessage, Request, Snapshot};
+use replica::{Answer, Changes, MachineError, Order, PeerMessage, Request, Snapshot};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::node::{Input, Report, Status};
@@ -286,7 +286,12 @@ impl Inbox {
     fn put(&self, input: Input, place: Option<Place>) -> bool {
         let is_clients = matches!(
             input,
-            Input::Write(..) | Input::Read(..) | Input::StaleRead(..) | Input::Status(_)
+            Input::Write(..)
+                | Input::Read(..)
+                | Input::StaleRead(..)
+                | Input::Status(_)
+                | Input::Lead(_)
+                | Input::Decided(..)
         );
         let mut queues = self.waiting.queues();
         if queues.is_closed {
@@ -334,6 +339,34 @@ impl Inbox {
                 Kind::Read => Input::Read(request, asker),
                 Kind::StaleRead => Input::StaleRead(request, asker),
             }
+        });
+        answer.await.unwrap_or(Answer::Unknown)
+    }
+
+    /// A place for a client's request of so many bytes, for which it waits.
+    pub(crate) async fn room(&self, bytes: usize) -> Place {
+        self.clients.enter(bytes).await
+    }
+
+    /// Asks whether this node leads, and for what it has applied.
+    pub(crate) async fn lead(&self) -> Answer {
+        let answer = self.question(|answer| {
+            Input::Lead(Asker {
+                answer,
+                place: None,
+            })
+        });
+        answer.await.unwrap_or(Answer::Unknown)
+    }
+
+    /// Has changes applied that were decided on what this node had applied.
+    pub(crate) async fn decided(&self, changes: Changes) -> Answer {
+        let answer = self.question(|answer| {
+            let asker = Asker {
+                answer,
+                place: None,
+            };
+            Input::Decided(changes, asker)
         });
         answer.await.unwrap_or(Answer::Unknown)
     }

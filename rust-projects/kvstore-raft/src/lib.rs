@@ -43,6 +43,7 @@ mod secret;
 mod settle;
 mod snapshots;
 mod states;
+mod tikv;
 mod tls;
 mod transport;
 mod view;

@@ -17,14 +17,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use raft::{Configuration, Envelope, Index, LogId, Message, NodeId, Role, Term};
 use raft_log::RaftLog;
 use replica::{
-    Actions, Answer, Client, Event, MachineError, Now, Order, PeerMessage, Replica, Request,
-    Snapshot, Staged, StateEngine, Stop,
+    Actions, Answer, Changes, Client, Event, MachineError, Now, Order, PeerMessage, Replica,
+    Request, Snapshot, Staged, StateEngine, Stop,
 };
 use tokio::sync::oneshot;
 
 pub(crate) use crate::inbox::{Asker, Bounds, Inbox, Incoming, Kind};
 use crate::transport::Peers;
-use crate::view::Shared;
+use crate::view::{Shared, Standing};
 use crate::watch::Observer;
 
 /// The one group of a node; its log can hold more.
@@ -56,6 +56,10 @@ pub(crate) enum Input {
     Read(Request, Asker),
     /// A client's request that only reads, to be answered from what is applied here, however old.
     StaleRead(Request, Asker),
+    /// Does this node lead, and what has it applied?
+    Lead(Asker),
+    /// What somebody decided on what this node has applied.
+    Decided(Changes, Asker),
     /// A peer's message.
     Peer(NodeId, PeerMessage),
     /// A peer's snapshot, all of it.
@@ -133,6 +137,8 @@ pub(crate) struct Node {
     last_client: Client,
     started: Instant,
     observer: Observer,
+    /// As others were told last.
+    standing: Standing,
     /// Steps' writes that are not in the log yet.
     actions: Vec<Actions>,
     /// Set when the replica says that it is time.
@@ -163,12 +169,14 @@ impl Node {
             clients: HashMap::new(),
             last_client: 0,
             started: around.started,
+            standing: Standing::default(),
             actions: Vec::new(),
             stop: None,
         };
         let registry = Arc::clone(node.replica.machine().registry());
         node.peers.learn(&registry);
         node.shared.learn(&registry);
+        node.tell_standing();
         node
     }
 
@@ -201,6 +209,7 @@ impl Node {
     /// Takes what is there.
     fn take(&mut self, first: Option<Input>) -> Result<(), NodeError> {
         let mut writes = Vec::new();
+        let mut decided = Vec::new();
         let mut next = first;
         for _ in 0..MAX_BATCH {
             let Some(input) = next.take().or_else(|| self.incoming.try_next()) else {
@@ -218,6 +227,14 @@ impl Node {
                 Input::Read(request, answer) => {
                     let client = self.client(answer, None);
                     self.step(Event::Read(client, request))?;
+                }
+                Input::Lead(answer) => {
+                    let client = self.client(answer, None);
+                    self.step(Event::Lead(client))?;
+                }
+                Input::Decided(changes, answer) => {
+                    let client = self.client(answer, Some(Instant::now()));
+                    decided.push((client, changes));
                 }
                 Input::StaleRead(request, answer) => {
                     let replies = self.replica.read_stale(&request)?;
@@ -242,6 +259,9 @@ impl Node {
         }
         if !writes.is_empty() {
             self.step(Event::Write(writes))?;
+        }
+        if !decided.is_empty() {
+            self.step(Event::Decided(decided))?;
         }
         Ok(())
     }
@@ -271,9 +291,13 @@ impl Node {
         for (to, message) in actions.messages.drain(..) {
             turned_away.extend(self.send(to, message).map(|why| (to, why)));
         }
+        // Before the answers: who is answered knows where he stands.
+        self.tell_standing();
         for (client, answer) in actions.answers.drain(..) {
             if let Some(waiting) = self.clients.remove(&client) {
-                if let (Some(proposed), Answer::Replies(_)) = (waiting.proposed, &answer) {
+                if let (Some(proposed), Answer::Replies(_) | Answer::Done(_)) =
+                    (waiting.proposed, &answer)
+                {
                     self.inbox.metrics().commit.observe(proposed.elapsed());
                 }
                 waiting.asker.tell(answer);
@@ -297,6 +321,19 @@ impl Node {
             self.step(Event::Peer(to, refusal))?;
         }
         Ok(())
+    }
+
+    fn tell_standing(&mut self) {
+        let core = self.replica.core();
+        let standing = Standing {
+            term: core.hard_state().term,
+            leader: core.leader(),
+            region: Arc::clone(self.replica.machine().region()),
+        };
+        if self.standing != standing {
+            self.shared.stand(standing.clone());
+            self.standing = standing;
+        }
     }
 
     /// Writes what the steps since the last time want written, with one sync, until nothing is left.

@@ -260,11 +260,14 @@ fn refusal(answer: &Answer) -> Reply {
         Answer::NoLeader => Reply::error(
             "CLUSTERDOWN no leader was found in time; nothing was done, try again later",
         ),
-        Answer::Replies(_) | Answer::Done(_) | Answer::Declined(_) | Answer::Unknown => {
-            Reply::error(
-                "UNKNOWN outcome: the request may have been applied, or may still be; read before you try again",
-            )
-        }
+        Answer::Replies(_)
+        | Answer::Done(_)
+        | Answer::Leads(_)
+        | Answer::Stale
+        | Answer::Declined(_)
+        | Answer::Unknown => Reply::error(
+            "UNKNOWN outcome: the request may have been applied, or may still be; read before you try again",
+        ),
     }
 }
 

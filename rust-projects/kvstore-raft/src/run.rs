@@ -19,6 +19,7 @@ use storage::file::{FileSystem, RealFs};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 
 use crate::access::{Access, AccessError};
 use crate::admin::AdminService;
@@ -30,9 +31,10 @@ use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
 use crate::states::{StateError, States};
+use crate::tikv;
 use crate::tls::{AddressError, Credentials};
 use crate::transport::{Peers, Service};
-use crate::view::{Shared, View};
+use crate::view::{Shared, Standing, View};
 use crate::watch;
 
 /// Connections that wait to be accepted. Of more the kernel drops the first packet, and who sent it tries again after a second.
@@ -211,9 +213,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let mut services = JoinSet::new();
     let states = Arc::new(OnceLock::new());
     let peer = Service::new(shared.clone(), inbox.clone(), &states);
-    services.spawn(serve_peers(peer_listener, peer));
+    let pages = watch::pages(inbox.clone(), config.election_timeout);
+    services.spawn(serve_peers(peer_listener, peer, pages.clone()));
     if let Some(listener) = metrics_listener {
-        let watched = watch::serve(listener, inbox.clone(), config.election_timeout);
+        let watched = watch::serve(listener, pages);
         services.spawn(async { watched.await.map_err(|error| error.to_string()) });
     }
     tracing::info!(id = config.id, addr = %config.addr, peer_addr = %config.peer_addr, "listening");
@@ -254,22 +257,31 @@ fn view(
         cluster: identity.cluster_text(),
         token: None,
         registry: Arc::new(Registry::default()),
+        standing: Standing::default(),
         founders: config.peers.keys().copied().chain([config.id]).collect(),
         given: given.cloned(),
         credentials: credentials.clone(),
     })
 }
 
-async fn serve_peers(listener: TcpListener, peer: Service) -> Result<(), String> {
+/// Everything that other nodes, operators and clients of transactions ask, and the pages.
+async fn serve_peers(
+    listener: TcpListener,
+    peer: Service,
+    pages: axum::Router,
+) -> Result<(), String> {
     let acceptor = peer.shared.look().credentials.acceptor();
     let admin = AdminService {
         shared: peer.shared.clone(),
         inbox: peer.inbox.clone(),
     };
+    let (shared, inbox) = (peer.shared.clone(), peer.inbox.clone());
+    let routes = Routes::new(peer.server()).add_service(admin.server());
+    let routes = tikv::add_services(routes, &shared, &inbox);
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
-        .add_service(peer.server())
-        .add_service(admin.server());
+        .accept_http1(true)
+        .add_routes(Routes::from(routes.into_axum_router().merge(pages)));
     let served = match acceptor {
         None => {
             server

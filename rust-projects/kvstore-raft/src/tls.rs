@@ -207,15 +207,19 @@ impl Credentials {
         self.0.is_some()
     }
 
+    /// An address as clients of a node's services take it.
+    pub(crate) fn url(&self, address: &str) -> String {
+        let scheme = if self.are_there() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
     /// How to reach a node by its address `host:port`.
     ///
     /// # Errors
     /// [`AddressError`].
     pub(crate) fn endpoint(&self, address: &str) -> Result<Endpoint, AddressError> {
         let wrong = || AddressError::NotAnAddress(address.to_owned());
-        let scheme = if self.are_there() { "https" } else { "http" };
-        let endpoint =
-            Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| wrong())?;
+        let endpoint = Endpoint::from_shared(self.url(address)).map_err(|_| wrong())?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         let host = endpoint.uri().host().ok_or_else(wrong)?;
         let host = host

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raft::NodeId;
-use replica::Registry;
+use raft::{NodeId, Term};
+use replica::{Region, Registry};
 use tokio::sync::watch;
 
 use crate::identity::Identity;
@@ -19,12 +19,21 @@ pub(crate) struct View {
     /// None until the founders have found each other.
     pub(crate) token: Option<Token>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) standing: Standing,
     /// The founders that this node looks for, if it is one.
     pub(crate) founders: BTreeSet<NodeId>,
     /// The token that the node was started with.
     pub(crate) given: Option<Token>,
     /// What it shows to other nodes.
     pub(crate) credentials: Credentials,
+}
+
+/// Who leads, and what the group holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) region: Arc<Region>,
 }
 
 /// A view that is looked at and changed from several threads.
@@ -48,6 +57,16 @@ impl Shared {
             view.identity = identity.clone();
             view.token = Some(token.clone());
         });
+    }
+
+    /// Completes once the view is as asked for.
+    pub(crate) async fn until(&self, is_so: impl FnMut(&View) -> bool) {
+        // It ends with the node only.
+        let _ = self.0.subscribe().wait_for(is_so).await;
+    }
+
+    pub(crate) fn stand(&self, standing: Standing) {
+        self.0.send_modify(|view| view.standing = standing);
     }
 
     pub(crate) fn learn(&self, registry: &Arc<Registry>) {

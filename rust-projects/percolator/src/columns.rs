@@ -20,6 +20,12 @@ impl<'a> Columns<'a> {
         Self { reader }
     }
 
+    /// What it looks at.
+    #[must_use]
+    pub fn reader(&self) -> &'a dyn Reader {
+        self.reader
+    }
+
     /// The lock on `key`.
     ///
     /// # Errors

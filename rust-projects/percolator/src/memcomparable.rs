@@ -29,6 +29,14 @@ pub(crate) const fn encoded_len(len: usize) -> usize {
     (len / GROUP_BYTES + 1) * (GROUP_BYTES + 1)
 }
 
+/// The memory-comparable form of a key, as regions' ends have it.
+#[must_use]
+pub fn encoded(key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(encoded_len(key.len()));
+    encode(key, &mut out);
+    out
+}
+
 /// Appends the encoded form of `bytes`.
 pub(crate) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let mut groups = bytes.chunks_exact(GROUP_BYTES);

@@ -23,6 +23,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::{Buf, BufMut};
+
 use crate::{Refusal, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,60 @@ impl SafePoints {
     }
 }
 
+/// Version of the stored form.
+const FORM: u8 = 1;
+
+/// The stored form.
+impl SafePoints {
+    /// A version, the safe point, and each service with what it holds; numbers big-endian.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORM];
+        out.put_u64(self.safe_point.0);
+        for (service, hold) in &self.services {
+            out.put_u64(hold.safe_point.0);
+            out.put_u64(hold.expires_at_ms);
+            out.put_u32(u32::try_from(service.len()).unwrap_or(u32::MAX));
+            out.put_slice(service.as_bytes());
+        }
+        out
+    }
+
+    /// What [`Self::encode`] wrote; `None` if these bytes are something else.
+    #[must_use]
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        if bytes.try_get_u8().ok()? != FORM {
+            return None;
+        }
+        let mut points = Self {
+            safe_point: Timestamp(bytes.try_get_u64().ok()?),
+            services: BTreeMap::new(),
+        };
+        while !bytes.is_empty() {
+            let hold = Hold {
+                safe_point: Timestamp(bytes.try_get_u64().ok()?),
+                expires_at_ms: bytes.try_get_u64().ok()?,
+            };
+            let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
+            let service = bytes.split_off(..len)?;
+            let service = std::str::from_utf8(service).ok()?;
+            points.services.insert(service.to_owned(), hold);
+        }
+        Some(points)
+    }
+
+    /// The lowest timestamp that a living service holds; the safe point if none does.
+    #[must_use]
+    pub fn lowest(&self, now_ms: u64) -> Timestamp {
+        let living = self
+            .services
+            .values()
+            .filter(|hold| hold.expires_at_ms > now_ms);
+        let held = living.map(|hold| hold.safe_point).min();
+        held.unwrap_or(self.safe_point)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +183,22 @@ mod tests {
         assert_eq!(points.advance(at(50), 1500), at(40));
         points.hold("backup", at(0), 0, 1500).unwrap();
         assert_eq!(points.advance(at(50), 1500), at(50));
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_and_no_part_of_it_is_taken_for_it() {
+        let mut points = SafePoints::new();
+        points.advance(at(10), 0);
+        points.hold("backup", at(30), 1000, 0).unwrap();
+        points.hold("", at(20), 2000, 0).unwrap();
+        let bytes = points.encode();
+        assert_eq!(SafePoints::decode(&bytes), Some(points.clone()));
+        for len in 0..bytes.len() {
+            assert_ne!(SafePoints::decode(&bytes[..len]), Some(points.clone()));
+        }
+        assert_eq!(SafePoints::decode(&[2; 9]), None);
+        assert_eq!((points.lowest(0), points.lowest(1000)), (at(20), at(20)));
+        assert_eq!((points.lowest(1999), points.lowest(2000)), (at(20), at(10)));
     }
 
     #[test]

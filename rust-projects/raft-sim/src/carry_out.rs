@@ -1,7 +1,7 @@
 //! The next thing that is due, and the actions of a server's step: what its driver does in a program.
 
 use raft::{NodeId, Role};
-use replica::{Actions, Answer, Event, Replica};
+use replica::{Actions, Answer, Event};
 
 use crate::cluster::{Cluster, Occurrence, Planned, Stepped, position};
 use crate::counters::Sometimes;
@@ -236,7 +236,7 @@ impl Cluster {
             return;
         }
         for (client, answer) in actions.answers {
-            self.count_answer(id, &answer);
+            self.count_answer(&answer);
             let occurrence = Occurrence::Answered {
                 node: id,
                 client,
@@ -332,14 +332,12 @@ impl Cluster {
         self.queue.push(done, planned);
     }
 
-    fn count_answer(&mut self, id: NodeId, answer: &Answer) {
-        let leads = self.replica(id).is_some_and(Replica::is_leader);
+    fn count_answer(&mut self, answer: &Answer) {
         let what = match answer {
             Answer::Unknown => Sometimes::AnsweredUnknown,
             Answer::NoLeader => Sometimes::AnsweredNoLeader,
-            Answer::Refused(_) | Answer::Declined(_) => Sometimes::AnsweredRefused,
-            Answer::Replies(_) | Answer::Done(_) if leads => return,
-            Answer::Replies(_) | Answer::Done(_) => return,
+            Answer::Refused(_) | Answer::Declined(_) | Answer::Stale => Sometimes::AnsweredRefused,
+            Answer::Replies(_) | Answer::Done(_) | Answer::Leads(_) => return,
         };
         self.counters.add(what);
     }

@@ -275,7 +275,12 @@ impl Clients {
                     self.returned(part, value)?;
                 }
                 Answer::Unknown => self.never_returned(part, true),
-                Answer::Refused(_) | Answer::Declined(_) | Answer::NoLeader | Answer::Done(_) => {
+                Answer::Refused(_)
+                | Answer::Declined(_)
+                | Answer::Stale
+                | Answer::NoLeader
+                | Answer::Leads(_)
+                | Answer::Done(_) => {
                     self.never_returned(part, false);
                 }
             }

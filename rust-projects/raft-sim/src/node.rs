@@ -133,5 +133,7 @@ pub(crate) fn kind(event: &Event) -> u64 {
         Event::Order(client, _) => 11 | client << 8,
         Event::Stop => 12,
         Event::Removed => 13,
+        Event::Decided(decided) => 14 | (decided.len() as u64) << 8,
+        Event::Lead(client) => 15 | client << 8,
     }
 }

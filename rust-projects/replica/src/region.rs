@@ -1,7 +1,7 @@
 //! The region that this group of servers holds: a range of keys and an epoch that counts its changes.
 //!
 //! Clients keep what they know of regions and name it with each request, so that a request that rests on old knowledge is refused instead of
-//! reaching keys that are elsewhere now. There is one region so far, over all keys; nothing here or above counts on that.
+//! reaching keys that are elsewhere now. There is one region so far, over all keys of clients; nothing here or above counts on that.
 
 use bytes::{BufMut, Bytes};
 use storage::{Batch, Reader};
@@ -11,6 +11,10 @@ use crate::machine::{MachineError, malformed};
 
 /// Where the region is kept: no user key is there.
 const REGION_KEY: &[u8] = b"g";
+
+/// Where the first region ends: behind all keys of clients, which begin with `r` or `x` (API version 2 of TiKV), memory-comparable. Clients that
+/// scan raw keys take a region without an end for one that they have not come to the end of, and begin anew, for ever.
+const END: &[u8] = b"y\0\0\0\0\0\0\0\xf8";
 
 /// Counts how often a region changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,11 +37,11 @@ pub struct Region {
 }
 
 impl Default for Region {
-    /// All keys, never changed.
+    /// All keys of clients, never changed.
     fn default() -> Self {
         Self {
             start: Bytes::new(),
-            end: Bytes::new(),
+            end: Bytes::from_static(END),
             epoch: Epoch {
                 version: 1,
                 configuration: 1,

@@ -87,9 +87,9 @@ pub(crate) const KINDS: [(Kind, &str); 3] = [
 impl Outcome {
     pub(crate) fn of(answer: &Answer) -> Self {
         match answer {
-            Answer::Replies(_) | Answer::Done(_) => Self::Answered,
+            Answer::Replies(_) | Answer::Done(_) | Answer::Leads(_) => Self::Answered,
             Answer::Refused(Refused::Busy) => Self::Busy,
-            Answer::Refused(_) | Answer::Declined(_) => Self::Refused,
+            Answer::Refused(_) | Answer::Declined(_) | Answer::Stale => Self::Refused,
             Answer::NoLeader => Self::NoLeader,
             Answer::Unknown => Self::Unknown,
         }

@@ -75,23 +75,23 @@ pub(crate) fn listen(addr: SocketAddr, for_anybody: bool) -> Result<TcpListener,
 ///
 /// # Errors
 /// The listener's.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    inbox: Inbox,
-    election_timeout: Duration,
-) -> std::io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, pages: Router) -> std::io::Result<()> {
+    axum::serve(Few::new(listener, MAX_CONNECTIONS), pages).await
+}
+
+/// The pages about a node.
+pub(crate) fn pages(inbox: Inbox, election_timeout: Duration) -> Router {
     let watched = Arc::new(Watched {
         inbox,
         max_silence: election_timeout * MAX_SILENCE,
         patience: PATIENCE,
         open: Mutex::new(None),
     });
-    let router = Router::new()
+    Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(show_health))
         .route("/livez", get(async || "ok\n"))
-        .with_state(watched);
-    axum::serve(Few::new(listener, MAX_CONNECTIONS), router).await
+        .with_state(watched)
 }
 
 async fn show_metrics(State(watched): State<Arc<Watched>>) -> Response {

@@ -1,0 +1,444 @@
+//! Raw keys: in a column of their own, without versions, with a time to live.
+//!
+//! ```text
+//!   k key  ->  the envelope of `commands`: flags, expiry, value
+//! ```
+//!
+//! A write holds the latches of its keys as a transaction's request does, so that a compare-and-swap sees what it compared when it is applied. A range
+//! is deleted without latches. The leader's clock says when a time to live is over; what is over is not shown, and goes when it is overwritten.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use commands::keyspace::{Value, encode};
+use percolator::{Columns, Decided};
+use proto::tikv::kvrpcpb as pb;
+use replica::Epoch;
+use storage::{Batch, Direction, KeyRange, Reader};
+
+use super::convert::range;
+use super::refusal::Told;
+use super::route::{Mode, check_context, check_key};
+use super::store::{Failure, Store};
+use super::transactional::{told, too_long};
+use super::{MAX_REPLY_BYTES, now_ms};
+
+type Result<T> = std::result::Result<T, Told>;
+
+const COLUMN: u8 = b'k';
+
+fn engine_key(key: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + key.len());
+    out.put_u8(COLUMN);
+    out.put_slice(key);
+    out.freeze()
+}
+
+/// The engine keys of a range of raw keys.
+pub(super) fn column(range: &KeyRange) -> KeyRange {
+    let all = KeyRange::prefix(&[COLUMN]);
+    let bound = |bound: &Bound<Bytes>, end| match bound {
+        Bound::Included(key) => Bound::Included(engine_key(key)),
+        Bound::Excluded(key) => Bound::Excluded(engine_key(key)),
+        Bound::Unbounded => end,
+    };
+    KeyRange {
+        start: bound(&range.start, all.start),
+        end: bound(&range.end, all.end),
+    }
+}
+
+/// A value that lives at the time `now_ms`.
+fn living(
+    key: &[u8],
+    envelope: &Bytes,
+    now_ms: u64,
+) -> std::result::Result<Option<Value>, Failure> {
+    let value = Value::decode(key, envelope).map_err(|error| Failure::Broken(error.to_string()))?;
+    Ok(Some(value).filter(|value| !value.is_expired(now_ms)))
+}
+
+fn look(view: &dyn Reader, key: &[u8], now_ms: u64) -> std::result::Result<Option<Value>, Failure> {
+    match view.get(&engine_key(key))? {
+        None => Ok(None),
+        Some(envelope) => living(&key, &envelope, now_ms),
+    }
+}
+
+fn admit<'a>(
+    store: &Store,
+    context: Option<&pb::Context>,
+    keys: impl Iterator<Item = &'a [u8]>,
+) -> Result<Epoch> {
+    let view = store.shared().look();
+    let epoch = check_context(&view, context)?;
+    for key in keys {
+        check_key(&view.standing.region, Mode::Raw, key)?;
+    }
+    Ok(epoch)
+}
+
+fn one(key: &[u8]) -> std::iter::Once<&[u8]> {
+    std::iter::once(key)
+}
+
+/// Values of keys, `None` for those to be deleted.
+#[derive(Clone)]
+struct Write {
+    changes: Vec<(Bytes, Option<Bytes>)>,
+    expires_at_ms: Option<u64>,
+}
+
+impl percolator::Request for Write {
+    type Reply = ();
+    const NAME: &'static str = "raw-write";
+
+    fn decide(&self, _: Columns<'_>) -> percolator::Result<Decided<()>> {
+        let mut changes = Batch::new();
+        for (key, value) in &self.changes {
+            match value {
+                Some(value) => changes.put(engine_key(key), encode(value, self.expires_at_ms)),
+                None => changes.delete(engine_key(key)),
+            };
+        }
+        Ok(Decided { reply: (), changes })
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        // Apart from the keys of transactions, which begin otherwise.
+        self.changes.iter().map(|(key, _)| key.clone()).collect()
+    }
+}
+
+/// A value, if the one there is as expected.
+#[derive(Clone)]
+struct Swap {
+    key: Bytes,
+    expected: Option<Bytes>,
+    value: Bytes,
+    expires_at_ms: Option<u64>,
+    now_ms: u64,
+}
+
+/// Whether it was as expected, and what was there.
+type Swapped = (bool, Option<Bytes>);
+
+impl percolator::Request for Swap {
+    type Reply = Swapped;
+    const NAME: &'static str = "raw-compare-and-swap";
+
+    fn decide(&self, columns: Columns<'_>) -> percolator::Result<Decided<Swapped>> {
+        let envelope = columns.reader().get(&engine_key(&self.key))?;
+        let there = match &envelope {
+            None => None,
+            Some(envelope) => {
+                let value = Value::decode(&self.key, envelope);
+                let value = value.map_err(|_| percolator::Error::Corrupt {
+                    column: percolator::Column::Default,
+                    key: self.key.clone(),
+                    what: "a raw value of an unknown form",
+                })?;
+                (!value.is_expired(self.now_ms)).then_some(value.payload)
+            }
+        };
+        let mut changes = Batch::new();
+        let is_as_expected = there == self.expected;
+        if is_as_expected {
+            changes.put(
+                engine_key(&self.key),
+                encode(&self.value, self.expires_at_ms),
+            );
+        }
+        Ok(Decided {
+            reply: (is_as_expected, there),
+            changes,
+        })
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        BTreeSet::from([self.key.clone()])
+    }
+}
+
+/// A swap that is tried again may find what it wrote itself, and be told that it failed. So its client hears that nobody knows, instead of asking
+/// elsewhere. Other writes clients send again whatever happens, when a connection breaks too.
+fn told_of_swap(store: &Store) -> impl Fn(Failure) -> Told {
+    let told = told(store);
+    move |failure| {
+        match failure {
+        Failure::Unknown => Told::Key(Box::new(super::refusal::aborted(
+            "undetermined: the swap may have been applied, or may still be; read before you try again".into(),
+        ))),
+        other => told(other),
+    }
+    }
+}
+
+fn expiry(ttl_s: u64) -> Option<u64> {
+    (ttl_s > 0).then(|| now_ms().saturating_add(ttl_s.saturating_mul(1000)))
+}
+
+async fn write(
+    store: &Arc<Store>,
+    epoch: Epoch,
+    changes: Vec<(Bytes, Option<Bytes>)>,
+    ttl_s: u64,
+) -> Result<()> {
+    let write = Write {
+        changes,
+        expires_at_ms: expiry(ttl_s),
+    };
+    store.change(write, epoch).await.map_err(told(store))
+}
+
+pub(super) async fn get(
+    store: &Arc<Store>,
+    request: pb::RawGetRequest,
+) -> Result<pb::RawGetResponse> {
+    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let view = store.view(epoch).await.map_err(told(store))?;
+    let value = look(&*view, &request.key, now_ms()).map_err(told(store))?;
+    Ok(pb::RawGetResponse {
+        not_found: value.is_none(),
+        value: value.unwrap_or_default().payload,
+        ..pb::RawGetResponse::default()
+    })
+}
+
+pub(super) async fn ttl(
+    store: &Arc<Store>,
+    request: pb::RawGetKeyTtlRequest,
+) -> Result<pb::RawGetKeyTtlResponse> {
+    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let view = store.view(epoch).await.map_err(told(store))?;
+    let now_ms = now_ms();
+    let value = look(&*view, &request.key, now_ms).map_err(told(store))?;
+    let expires_at_ms = value.as_ref().and_then(|value| value.expires_at_ms);
+    let left_ms = expires_at_ms.map_or(0, |at| at.saturating_sub(now_ms));
+    Ok(pb::RawGetKeyTtlResponse {
+        not_found: value.is_none(),
+        ttl: left_ms.div_ceil(1000),
+        ..pb::RawGetKeyTtlResponse::default()
+    })
+}
+
+pub(super) async fn batch_get(
+    store: &Arc<Store>,
+    request: pb::RawBatchGetRequest,
+) -> Result<pb::RawBatchGetResponse> {
+    let asked = request.keys.iter().map(Bytes::as_ref);
+    let epoch = admit(store, request.context.as_ref(), asked)?;
+    let view = store.view(epoch).await.map_err(told(store))?;
+    let now_ms = now_ms();
+    let mut pairs = Pairs::default();
+    for key in request.keys {
+        if let Some(value) = look(&*view, &key, now_ms).map_err(told(store))? {
+            pairs.add(key, value.payload)?;
+        }
+    }
+    Ok(pb::RawBatchGetResponse {
+        pairs: pairs.found,
+        ..pb::RawBatchGetResponse::default()
+    })
+}
+
+pub(super) async fn put(
+    store: &Arc<Store>,
+    request: pb::RawPutRequest,
+) -> Result<pb::RawPutResponse> {
+    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let changes = vec![(request.key, Some(request.value))];
+    write(store, epoch, changes, request.ttl).await?;
+    Ok(pb::RawPutResponse::default())
+}
+
+pub(super) async fn batch_put(
+    store: &Arc<Store>,
+    request: pb::RawBatchPutRequest,
+) -> Result<pb::RawBatchPutResponse> {
+    let named = request.pairs.iter().map(|pair| pair.key.as_ref());
+    let epoch = admit(store, request.context.as_ref(), named)?;
+    // One for all, or one for each.
+    let ttl_s = match request.ttls.as_slice() {
+        [] => request.ttl,
+        [first, rest @ ..] if rest.iter().all(|ttl| ttl == first) => *first,
+        _ => return batch_put_each(store, epoch, request).await,
+    };
+    let pairs = request.pairs.into_iter();
+    let changes = pairs.map(|pair| (pair.key, Some(pair.value)));
+    write(store, epoch, changes.collect(), ttl_s).await?;
+    Ok(pb::RawBatchPutResponse::default())
+}
+
+async fn batch_put_each(
+    store: &Arc<Store>,
+    epoch: Epoch,
+    request: pb::RawBatchPutRequest,
+) -> Result<pb::RawBatchPutResponse> {
+    if request.ttls.len() != request.pairs.len() {
+        let why = "as many times to live as pairs are needed, or one".into();
+        return Err(Told::Key(Box::new(super::refusal::aborted(why))));
+    }
+    for (pair, ttl_s) in request.pairs.into_iter().zip(request.ttls) {
+        let changes = vec![(pair.key, Some(pair.value))];
+        write(store, epoch, changes, ttl_s).await?;
+    }
+    Ok(pb::RawBatchPutResponse::default())
+}
+
+pub(super) async fn delete(
+    store: &Arc<Store>,
+    request: pb::RawDeleteRequest,
+) -> Result<pb::RawDeleteResponse> {
+    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    write(store, epoch, vec![(request.key, None)], 0).await?;
+    Ok(pb::RawDeleteResponse::default())
+}
+
+pub(super) async fn batch_delete(
+    store: &Arc<Store>,
+    request: pb::RawBatchDeleteRequest,
+) -> Result<pb::RawBatchDeleteResponse> {
+    let named = request.keys.iter().map(Bytes::as_ref);
+    let epoch = admit(store, request.context.as_ref(), named)?;
+    let changes = request.keys.into_iter().map(|key| (key, None));
+    write(store, epoch, changes.collect(), 0).await?;
+    Ok(pb::RawBatchDeleteResponse::default())
+}
+
+pub(super) async fn delete_range(
+    store: &Arc<Store>,
+    request: pb::RawDeleteRangeRequest,
+) -> Result<pb::RawDeleteRangeResponse> {
+    let epoch = admit(store, request.context.as_ref(), one(&request.start_key))?;
+    let mut changes = Batch::new();
+    changes.delete_range(column(&range(request.start_key, request.end_key)));
+    let lead = store.lead().await.map_err(told(store))?;
+    let applied = store.apply(lead.term, epoch, changes).await;
+    applied.map_err(told(store))?;
+    Ok(pb::RawDeleteRangeResponse::default())
+}
+
+pub(super) async fn compare_and_swap(
+    store: &Arc<Store>,
+    request: pb::RawCasRequest,
+) -> Result<pb::RawCasResponse> {
+    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let swap = Swap {
+        key: request.key,
+        expected: (!request.previous_not_exist).then_some(request.previous_value),
+        value: request.value,
+        expires_at_ms: expiry(request.ttl),
+        now_ms: now_ms(),
+    };
+    let swapped = store.change(swap, epoch).await;
+    let (succeed, there) = swapped.map_err(told_of_swap(store))?;
+    Ok(pb::RawCasResponse {
+        succeed,
+        previous_not_exist: there.is_none(),
+        previous_value: there.unwrap_or_default(),
+        ..pb::RawCasResponse::default()
+    })
+}
+
+/// Pairs of a reply, as many as a client takes.
+#[derive(Default)]
+struct Pairs {
+    found: Vec<pb::KvPair>,
+    bytes: usize,
+}
+
+impl Pairs {
+    fn add(&mut self, key: Bytes, value: Bytes) -> Result<()> {
+        let pair = pb::KvPair {
+            key,
+            value,
+            error: None,
+        };
+        self.bytes += prost::Message::encoded_len(&pair);
+        if self.bytes > MAX_REPLY_BYTES {
+            return Err(too_long());
+        }
+        self.found.push(pair);
+        Ok(())
+    }
+
+    /// Adds up to `limit` pairs of a range.
+    fn scan(
+        &mut self,
+        store: &Store,
+        view: &dyn Reader,
+        range: &KeyRange,
+        direction: Direction,
+        limit: u32,
+        key_only: bool,
+    ) -> Result<()> {
+        let now_ms = now_ms();
+        let mut left = limit;
+        for entry in view.scan(&column(range), direction) {
+            if left == 0 {
+                break;
+            }
+            let (key, envelope) = entry.map_err(Failure::from).map_err(told(store))?;
+            let key = key.slice(1..);
+            if let Some(value) = living(&key, &envelope, now_ms).map_err(told(store))? {
+                let value = match key_only {
+                    true => Bytes::new(),
+                    false => value.payload,
+                };
+                self.add(key, value)?;
+                left -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which end of a range comes first depends on the direction.
+fn directed(start: Bytes, end: Bytes, reverse: bool) -> (Bytes, Bytes, Direction) {
+    match reverse {
+        false => (start, end, Direction::Forward),
+        true => (end, start, Direction::Reverse),
+    }
+}
+
+pub(super) async fn scan(
+    store: &Arc<Store>,
+    request: pb::RawScanRequest,
+) -> Result<pb::RawScanResponse> {
+    let (from, to, direction) = directed(request.start_key, request.end_key, request.reverse);
+    let epoch = admit(store, request.context.as_ref(), one(&from))?;
+    let view = store.view(epoch).await.map_err(told(store))?;
+    let mut pairs = Pairs::default();
+    let range = range(from, to);
+    let key_only = request.key_only;
+    pairs.scan(store, &*view, &range, direction, request.limit, key_only)?;
+    Ok(pb::RawScanResponse {
+        kvs: pairs.found,
+        ..pb::RawScanResponse::default()
+    })
+}
+
+pub(super) async fn batch_scan(
+    store: &Arc<Store>,
+    request: pb::RawBatchScanRequest,
+) -> Result<pb::RawBatchScanResponse> {
+    let ranges = request.ranges.into_iter();
+    let ranges = ranges.map(|range| directed(range.start_key, range.end_key, request.reverse));
+    let ranges: Vec<_> = ranges.collect();
+    let first = ranges.iter().map(|(from, ..)| from.as_ref());
+    let epoch = admit(store, request.context.as_ref(), first)?;
+    let view = store.view(epoch).await.map_err(told(store))?;
+    let mut pairs = Pairs::default();
+    let (limit, key_only) = (request.each_limit, request.key_only);
+    for (from, to, direction) in ranges {
+        let range = range(from, to);
+        pairs.scan(store, &*view, &range, direction, limit, key_only)?;
+    }
+    Ok(pb::RawBatchScanResponse {
+        kvs: pairs.found,
+        ..pb::RawBatchScanResponse::default()
+    })
+}

@@ -1,0 +1,281 @@
+//! What clients ask about transactions of others, to finish or remove what they left.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use percolator::{
+    CheckSecondaries, CheckStatus, Columns, LockInfo, Resolve, RollbackCause, Secondaries,
+    Timestamp, TxnStatus,
+};
+use proto::tikv::kvrpcpb::{self as pb, Action};
+use proto::tikv::tikvpb::tikv_client::TikvClient;
+use replica::Epoch;
+use storage::{Batch, KeyRange};
+
+use super::convert::range;
+use super::forward::{self, Way};
+use super::raw;
+use super::refusal::{Told, lock_info};
+use super::route::{Mode, check_mode, check_version, not_leader};
+use super::store::{Failure, PATIENCE, Store};
+use super::transactional::{admit, told};
+
+type Result<T> = std::result::Result<T, Told>;
+
+/// Locks that are resolved with one entry of the log.
+const RESOLVED_TOGETHER: usize = 256;
+
+pub(super) async fn check_status(
+    store: &Arc<Store>,
+    request: pb::CheckTxnStatusRequest,
+) -> Result<pb::CheckTxnStatusResponse> {
+    let primary = std::iter::once(request.primary_key.as_ref());
+    let epoch = admit(store, request.context.as_ref(), primary)?;
+    let check = CheckStatus {
+        primary: request.primary_key,
+        start_ts: Timestamp(request.lock_ts),
+        caller_start_ts: Timestamp(request.caller_start_ts),
+        now: Timestamp(request.current_ts),
+        rollback_if_unknown: request.rollback_if_not_exist,
+        about_pessimistic_lock: request.resolving_pessimistic_lock,
+        force_two_phases: request.force_sync_commit,
+    };
+    let status = store.change(check, epoch).await.map_err(told(store))?;
+    let mut response = pb::CheckTxnStatusResponse::default();
+    let action = match status {
+        TxnStatus::Alive { lock, pushed } => {
+            response.lock_ttl = lock.ttl_ms;
+            response.lock_info = Some(lock_info(&lock));
+            match pushed {
+                true => Action::MinCommitTsPushed,
+                false => Action::NoAction,
+            }
+        }
+        TxnStatus::Committed(commit_ts) => {
+            response.commit_version = commit_ts.0;
+            Action::NoAction
+        }
+        TxnStatus::RolledBack(RollbackCause::Before) => Action::NoAction,
+        TxnStatus::RolledBack(RollbackCause::Expired) => Action::TtlExpireRollback,
+        TxnStatus::RolledBack(RollbackCause::Unknown) => Action::LockNotExistRollback,
+        TxnStatus::PessimisticLockDropped => Action::TtlExpirePessimisticRollback,
+        TxnStatus::Unknown => Action::LockNotExistDoNothing,
+    };
+    response.action = action.into();
+    Ok(response)
+}
+
+pub(super) async fn check_secondaries(
+    store: &Arc<Store>,
+    request: pb::CheckSecondaryLocksRequest,
+) -> Result<pb::CheckSecondaryLocksResponse> {
+    let asked = request.keys.iter().map(Bytes::as_ref);
+    let epoch = admit(store, request.context.as_ref(), asked)?;
+    let check = CheckSecondaries {
+        keys: request.keys,
+        start_ts: Timestamp(request.start_version),
+    };
+    let mut response = pb::CheckSecondaryLocksResponse::default();
+    match store.change(check, epoch).await.map_err(told(store))? {
+        Secondaries::Locked(locks) => response.locks = locks.iter().map(lock_info).collect(),
+        Secondaries::Committed(commit_ts) => response.commit_ts = commit_ts.0,
+        Secondaries::RolledBack => {}
+    }
+    Ok(response)
+}
+
+pub(super) async fn scan_locks(
+    store: &Arc<Store>,
+    request: pb::ScanLockRequest,
+) -> Result<pb::ScanLockResponse> {
+    let first = std::iter::once(request.start_key.as_ref());
+    let epoch = admit(store, request.context.as_ref(), first)?;
+    let max_ts = Timestamp(request.max_version);
+    if max_ts != Timestamp::MAX {
+        // Whoever looks for locks up to here counts on there being no new ones that commit below.
+        store.saw(max_ts);
+    }
+    let limit = match request.limit {
+        0 => usize::MAX,
+        limit => limit as usize,
+    };
+    let view = store.view(epoch).await.map_err(told(store))?;
+    let range = range(request.start_key, request.end_key);
+    let found = percolator::scan_locks(Columns::new(&*view), &range, max_ts, limit);
+    let locks = found.map_err(Failure::from).map_err(told(store))?;
+    Ok(pb::ScanLockResponse {
+        locks: locks.iter().map(lock_info).collect(),
+        ..pb::ScanLockResponse::default()
+    })
+}
+
+pub(super) async fn resolve(
+    store: &Arc<Store>,
+    request: pb::ResolveLockRequest,
+) -> Result<pb::ResolveLockResponse> {
+    let named = request.keys.iter().map(Bytes::as_ref);
+    let epoch = admit(store, request.context.as_ref(), named)?;
+    let fate = |commit_ts: u64| (commit_ts > 0).then_some(Timestamp(commit_ts));
+    let fates: BTreeMap<_, _> = match request.txn_infos.is_empty() {
+        true => [(
+            Timestamp(request.start_version),
+            fate(request.commit_version),
+        )]
+        .into(),
+        false => {
+            let infos = request.txn_infos.iter();
+            infos
+                .map(|info| (Timestamp(info.txn), fate(info.status)))
+                .collect()
+        }
+    };
+    let resolved = match request.keys.is_empty() {
+        true => resolve_all(store, &fates, epoch).await,
+        false => resolve_keys(store, request.keys, &fates, epoch).await,
+    };
+    resolved.map_err(told(store))?;
+    Ok(pb::ResolveLockResponse::default())
+}
+
+async fn resolve_keys(
+    store: &Arc<Store>,
+    keys: Vec<Bytes>,
+    fates: &BTreeMap<Timestamp, Option<Timestamp>>,
+    epoch: Epoch,
+) -> std::result::Result<(), Failure> {
+    for (&start_ts, &commit_ts) in fates {
+        let resolve = Resolve {
+            keys: keys.clone(),
+            start_ts,
+            commit_ts,
+        };
+        store.change(resolve, epoch).await?;
+    }
+    Ok(())
+}
+
+/// All locks of some transactions in the region, a few at a time.
+async fn resolve_all(
+    store: &Arc<Store>,
+    fates: &BTreeMap<Timestamp, Option<Timestamp>>,
+    epoch: Epoch,
+) -> std::result::Result<(), Failure> {
+    let mut range = KeyRange::all();
+    loop {
+        let locks = locks_of(&*store.view(epoch).await?, &range, fates)?;
+        let Some(last) = locks.last() else {
+            return Ok(());
+        };
+        range.start = Bound::Excluded(last.key.clone());
+        let is_last = locks.len() < RESOLVED_TOGETHER;
+        let mut by_transaction = BTreeMap::<_, Vec<Bytes>>::new();
+        for lock in locks {
+            by_transaction
+                .entry(lock.start_ts)
+                .or_default()
+                .push(lock.key);
+        }
+        for (start_ts, keys) in by_transaction {
+            let resolve = Resolve {
+                keys,
+                start_ts,
+                commit_ts: fates[&start_ts],
+            };
+            store.change(resolve, epoch).await?;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+fn locks_of(
+    view: &dyn storage::Reader,
+    range: &KeyRange,
+    fates: &BTreeMap<Timestamp, Option<Timestamp>>,
+) -> std::result::Result<Vec<LockInfo>, Failure> {
+    let locks = Columns::new(view).locks(range, storage::Direction::Forward);
+    let is_theirs = |entry: &percolator::Result<(Bytes, percolator::Lock)>| match entry {
+        Ok((_, lock)) => fates.contains_key(&lock.start_ts),
+        Err(_) => true,
+    };
+    let locks = locks.filter(is_theirs).take(RESOLVED_TOGETHER);
+    let infos = locks.map(|entry| entry.map(|(key, lock)| lock.info(&key)));
+    Ok(infos.collect::<percolator::Result<_>>()?)
+}
+
+pub(super) async fn delete_range(
+    store: &Arc<Store>,
+    request: pb::DeleteRangeRequest,
+) -> Result<pb::DeleteRangeResponse> {
+    let first = std::iter::once(request.start_key.as_ref());
+    let epoch = admit(store, request.context.as_ref(), first)?;
+    if !request.notify_only {
+        let changes = percolator::destroy(&range(request.start_key, request.end_key));
+        let lead = store.lead().await.map_err(told(store))?;
+        let applied = store.apply(lead.term, epoch, changes).await;
+        applied.map_err(told(store))?;
+    }
+    Ok(pb::DeleteRangeResponse::default())
+}
+
+/// Clients ask this of every store; here each has all of it, so whoever leads does it for all.
+pub(super) async fn destroy_range(
+    store: &Arc<Store>,
+    mut request: pb::UnsafeDestroyRangeRequest,
+) -> Result<pb::UnsafeDestroyRangeResponse> {
+    let context = request.context.get_or_insert_default();
+    check_version(context)?;
+    // A node that does not lead passes a request on once, marked as a retry.
+    let was_passed_on = std::mem::replace(&mut context.is_retry_request, true);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match forward::way(store.shared(), deadline).await {
+            Way::Here => match destroy(store, &request).await {
+                Err(Failure::NotLeader) => {}
+                done => {
+                    done.map_err(told(store))?;
+                    return Ok(pb::UnsafeDestroyRangeResponse::default());
+                }
+            },
+            Way::There(channel) if !was_passed_on => {
+                let mut client = TikvClient::new(channel);
+                match client.unsafe_destroy_range(request.clone()).await {
+                    Ok(response) if response.get_ref().region_error.is_none() => {
+                        return Ok(response.into_inner());
+                    }
+                    // Leadership is on its way.
+                    _ => {}
+                }
+            }
+            Way::There(_) => {}
+            Way::Nowhere => {
+                let error = not_leader(&store.shared().look());
+                return Err(Told::Region(Box::new(error)));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if was_passed_on {
+            let error = not_leader(&store.shared().look());
+            return Err(Told::Region(Box::new(error)));
+        }
+    }
+}
+
+async fn destroy(
+    store: &Arc<Store>,
+    request: &pb::UnsafeDestroyRangeRequest,
+) -> std::result::Result<(), Failure> {
+    let keys = || range(request.start_key.clone(), request.end_key.clone());
+    let mut changes = Batch::new();
+    if check_mode(Mode::Transactional, &request.start_key).is_ok() {
+        changes = percolator::destroy(&keys());
+    } else {
+        changes.delete_range(raw::column(&keys()));
+    }
+    let lead = store.lead().await?;
+    store.apply_anywhere(lead.term, changes).await
+}

@@ -1,0 +1,193 @@
+//! Whether a request is for this node, its region, and the key space that its kind of keys has.
+//!
+//! Keys of clients begin with their mode and key space (API version 2 of TiKV): `r` or `x`, and three bytes of the key space's number. Regions are
+//! ranges of memory-comparable keys, as the placement driver tells them to clients.
+
+use bytes::Bytes;
+use proto::tikv::errorpb::{
+    self, EpochNotMatch, KeyNotInRegion, NotLeader, RegionNotFound, StoreNotMatch,
+};
+use proto::tikv::kvrpcpb::{ApiVersion, Context};
+use proto::tikv::metapb;
+use raft::NodeId;
+use replica::{Epoch, Region};
+
+use crate::view::View;
+
+/// The one region.
+pub(super) const REGION_ID: u64 = 1;
+
+/// Which keys a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Raw,
+    Transactional,
+}
+
+impl Mode {
+    /// What its keys begin with.
+    pub(super) const fn prefix(self) -> u8 {
+        match self {
+            Self::Raw => b'r',
+            Self::Transactional => b'x',
+        }
+    }
+}
+
+/// A request cannot be taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Misrouted {
+    /// The client asks elsewhere, or again.
+    Region(Box<errorpb::Error>),
+    /// It is wrong, and stays so.
+    Wrong(String),
+}
+
+/// The peer of a node: they have the same number, as there is one region.
+pub(super) fn peer(node: NodeId) -> metapb::Peer {
+    metapb::Peer {
+        id: node,
+        store_id: node,
+        ..metapb::Peer::default()
+    }
+}
+
+/// The region as clients know it.
+pub(super) fn region(view: &View) -> metapb::Region {
+    let region = &view.standing.region;
+    metapb::Region {
+        id: REGION_ID,
+        start_key: region.start.clone(),
+        end_key: region.end.clone(),
+        region_epoch: Some(epoch(region.epoch)),
+        peers: view
+            .registry
+            .members()
+            .map(|(node, _)| peer(node))
+            .collect(),
+    }
+}
+
+fn epoch(epoch: Epoch) -> metapb::RegionEpoch {
+    metapb::RegionEpoch {
+        conf_ver: epoch.configuration,
+        version: epoch.version,
+    }
+}
+
+/// This node does not lead; who does, as far as it knows.
+pub(super) fn not_leader(view: &View) -> errorpb::Error {
+    let leader = view.standing.leader;
+    let other = leader.filter(|leader| *leader != view.identity.node);
+    errorpb::Error {
+        message: "this node does not lead the region".into(),
+        not_leader: Some(NotLeader {
+            region_id: REGION_ID,
+            leader: other.map(peer),
+        }),
+        ..errorpb::Error::default()
+    }
+}
+
+/// The region is another one by now.
+pub(super) fn epoch_not_match(view: &View) -> errorpb::Error {
+    errorpb::Error {
+        message: "the region has changed".into(),
+        epoch_not_match: Some(EpochNotMatch {
+            current_regions: vec![region(view)],
+        }),
+        ..errorpb::Error::default()
+    }
+}
+
+/// Whether the context of a request fits this node, and if so the epoch that the request rests on.
+///
+/// # Errors
+/// [`Misrouted`].
+pub(super) fn check_context(view: &View, context: Option<&Context>) -> Result<Epoch, Misrouted> {
+    let Some(context) = context else {
+        return Err(Misrouted::Wrong("the request has no context".into()));
+    };
+    check_version(context)?;
+    let refuse = |error: errorpb::Error| Err(Misrouted::Region(Box::new(error)));
+    let (own, standing) = (view.identity.node, &view.standing);
+    let asked = context.peer.as_ref().map_or(0, |peer| peer.store_id);
+    if asked != own {
+        return refuse(errorpb::Error {
+            message: "the request is for another store".into(),
+            store_not_match: Some(StoreNotMatch {
+                request_store_id: asked,
+                actual_store_id: own,
+            }),
+            ..errorpb::Error::default()
+        });
+    }
+    if context.region_id != REGION_ID {
+        return refuse(errorpb::Error {
+            message: "this store has no such region".into(),
+            region_not_found: Some(RegionNotFound {
+                region_id: context.region_id,
+            }),
+            ..errorpb::Error::default()
+        });
+    }
+    if standing.leader != Some(own) {
+        return refuse(not_leader(view));
+    }
+    if context.region_epoch != Some(epoch(standing.region.epoch)) {
+        return refuse(epoch_not_match(view));
+    }
+    Ok(standing.region.epoch)
+}
+
+/// Whether the client speaks the version of the API that the cluster was made with.
+pub(super) fn check_version(context: &Context) -> Result<(), Misrouted> {
+    match context.api_version() {
+        ApiVersion::V2 => Ok(()),
+        other => Err(Misrouted::Wrong(format!(
+            "the cluster has API version 2 and the request version {}: give the client a keyspace, as with `Config::with_default_keyspace()`",
+            if other == ApiVersion::V1 {
+                "1"
+            } else {
+                "1 with time to live"
+            }
+        ))),
+    }
+}
+
+/// Whether a key is of the mode, and in the region.
+///
+/// # Errors
+/// [`Misrouted`].
+pub(super) fn check_key(region: &Region, mode: Mode, key: &[u8]) -> Result<(), Misrouted> {
+    check_mode(mode, key)?;
+    let encoded = percolator::memcomparable_key(key);
+    if region.contains(&encoded) {
+        return Ok(());
+    }
+    Err(Misrouted::Region(Box::new(errorpb::Error {
+        message: "the key is not in the region".into(),
+        key_not_in_region: Some(KeyNotInRegion {
+            key: Bytes::copy_from_slice(key),
+            region_id: REGION_ID,
+            start_key: region.start.clone(),
+            end_key: region.end.clone(),
+        }),
+        ..errorpb::Error::default()
+    })))
+}
+
+/// Whether a key is of the mode.
+pub(super) fn check_mode(mode: Mode, key: &[u8]) -> Result<(), Misrouted> {
+    match key.first() {
+        Some(first) if *first == mode.prefix() => Ok(()),
+        _ => Err(Misrouted::Wrong(format!(
+            "a key of {} requests begins with `{}`, and this one does not: raw and transactional keys are apart",
+            match mode {
+                Mode::Raw => "raw",
+                Mode::Transactional => "transactional",
+            },
+            char::from(mode.prefix())
+        ))),
+    }
+}

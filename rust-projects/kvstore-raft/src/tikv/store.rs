@@ -1,0 +1,455 @@
+//! Carries requests out: what `percolator` asks of whoever serves it, over a replica.
+//!
+//! ```text
+//!   read    tell InFlight --> does this node lead? --> snapshot --> decide
+//!   change  latch --> does this node lead? --> tell InFlight --> snapshot --> decide --> log --> applied --> unlatch, wake who waits
+//! ```
+//!
+//! A change goes on when its client is gone: the latches are held until it is known to be applied, or never to be.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use percolator::{
+    Acquire, Column, Columns, Deadlock, Decided, InFlight, Latches, LockInfo, Refusal, Request,
+    SafePoints, Ticket, Timestamp, decode_key,
+};
+use raft::{Refused, Term};
+use replica::{Answer, Changes, Epoch, Lead};
+use storage::{Batch, Op, Reader};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::oracle::LeaderOracle;
+use super::waiters::Waiters;
+use crate::node::Inbox;
+use crate::view::{Shared, Standing};
+
+/// For so long a request waits for room, or for a leader, rather than be refused: clients take such a refusal for the end.
+pub(super) const PATIENCE: Duration = Duration::from_millis(1500);
+/// Between two tries to get into a log that takes no more now.
+const PAUSE: Duration = Duration::from_millis(10);
+/// What a change takes in memory beyond its bytes, roughly.
+const CHANGE_OVERHEAD_BYTES: usize = 64;
+
+/// A request was not carried out.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It was decided: no.
+    Refused(Refusal),
+    /// To wait would close a circle.
+    Deadlock(Deadlock),
+    /// This node does not lead, or no longer.
+    NotLeader,
+    /// It was in the log when this node's lead ended: nobody here knows what became of it.
+    Unknown,
+    /// The region changed.
+    Stale,
+    /// There was too much to do for [`PATIENCE`].
+    Busy,
+    /// Something is wrong with this node.
+    Broken(String),
+}
+
+impl From<percolator::Error> for Failure {
+    fn from(error: percolator::Error) -> Self {
+        match error {
+            percolator::Error::Refused(refusal) => Self::Refused(refusal),
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// See the module's page.
+pub(super) struct Store {
+    shared: Shared,
+    inbox: Inbox,
+    oracle: LeaderOracle,
+    state: Mutex<State>,
+    tickets: AtomicU64,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    latches: Latches,
+    /// Told when they hold all of their latches.
+    behind: HashMap<Ticket, oneshot::Sender<()>>,
+    in_flight: InFlight,
+    /// The term in which `in_flight` heard of all that was read under earlier leaders.
+    synced_in: Term,
+    pub(super) waiters: Waiters,
+}
+
+/// A request's latches, released when dropped.
+struct Held<'a> {
+    store: &'a Store,
+    ticket: Ticket,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut state = self.store.state();
+        state.in_flight.done(self.ticket);
+        state.behind.remove(&self.ticket);
+        for ready in state.latches.release(self.ticket) {
+            if let Some(waiting) = state.behind.remove(&ready) {
+                // Who waits no more gives the latches back itself.
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+impl Store {
+    pub(super) fn new(shared: Shared, inbox: Inbox) -> Self {
+        Self {
+            shared,
+            inbox,
+            oracle: LeaderOracle::default(),
+            state: Mutex::default(),
+            tickets: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.shared.look().standing.clone()
+    }
+
+    /// Timestamps, above all that anybody was given before.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn timestamps(&self, count: u64) -> Result<percolator::Timestamps, Failure> {
+        self.oracle.take(self, count).await
+    }
+
+    /// Whether this node leads, and all that is committed.
+    ///
+    /// # Errors
+    /// [`Failure::NotLeader`].
+    pub(super) async fn lead(&self) -> Result<Lead, Failure> {
+        match self.inbox.lead().await {
+            Answer::Leads(lead) => Ok(lead),
+            _ => Err(Failure::NotLeader),
+        }
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Carries out a request that reads at `ts` and changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn read_at<R: Request>(
+        &self,
+        mut request: R,
+        ts: Timestamp,
+        epoch: Epoch,
+    ) -> Result<R::Reply, Failure> {
+        let announced = request.announce(self.ticket(), &mut self.state().in_flight);
+        announced.map_err(Failure::Refused)?;
+        let view = self.view(epoch).await?;
+        safe_points(&*view)?.check(ts).map_err(Failure::Refused)?;
+        Ok(request.decide(Columns::new(&*view))?.reply)
+    }
+
+    /// All that was committed before this was asked for.
+    ///
+    /// # Errors
+    /// [`Failure::NotLeader`], [`Failure::Stale`].
+    pub(super) async fn view(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Box<dyn Reader + Send + Sync>, Failure> {
+        let lead = self.lead().await?;
+        self.still_at(epoch)?;
+        Ok(lead.engine.snapshot()?)
+    }
+
+    fn still_at(&self, epoch: Epoch) -> Result<(), Failure> {
+        match self.standing().region.epoch == epoch {
+            true => Ok(()),
+            false => Err(Failure::Stale),
+        }
+    }
+
+    /// Carries out a request that changes something. It goes on if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn change<R: Request>(
+        self: &Arc<Self>,
+        request: R,
+        epoch: Epoch,
+    ) -> Result<R::Reply, Failure> {
+        let store = Arc::clone(self);
+        detached(async move {
+            let (held, term, decided) = store.decide(request, epoch).await?;
+            store.finish(held, term, epoch, decided?).await
+        })
+        .await
+    }
+
+    /// As [`Self::change`] for pessimistic locks, for which it waits until `deadline` if others hold them.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        request: Acquire,
+        epoch: Epoch,
+        deadline: Instant,
+    ) -> Result<Vec<Option<Bytes>>, Failure> {
+        let store = Arc::clone(self);
+        detached(async move {
+            loop {
+                let (held, term, decided) = store.decide(request.clone(), epoch).await?;
+                let locks = match decided {
+                    Err(Failure::Refused(Refusal::Locked(locks))) if Instant::now() < deadline => {
+                        locks
+                    }
+                    decided => return store.finish(held, term, epoch, decided?).await,
+                };
+                // While the latch is held, so that nobody unlocks in between.
+                let woken = store.wait_for(&request, &locks, held.ticket, deadline)?;
+                let ticket = held.ticket;
+                drop(held);
+                let _ = timeout_at(deadline, woken).await;
+                store.state().waiters.leave(ticket);
+            }
+        })
+        .await
+    }
+
+    fn wait_for(
+        &self,
+        request: &Acquire,
+        locks: &[LockInfo],
+        ticket: Ticket,
+        deadline: Instant,
+    ) -> Result<oneshot::Receiver<()>, Failure> {
+        let Some(lock) = locks.first() else {
+            return Err(Failure::Broken("a lock that nobody holds".into()));
+        };
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let mut state = self.state();
+        let waiting = state
+            .waiters
+            .join(request.start_ts, lock, ticket, patience, super::now_ms());
+        waiting.map_err(Failure::Deadlock)
+    }
+
+    /// Latches the keys of a request and decides it, if this node leads: then gives the latches, and the term that the decision is good for.
+    async fn decide<R: Request>(
+        &self,
+        mut request: R,
+        epoch: Epoch,
+    ) -> Result<(Held<'_>, Term, Result<Decided<R::Reply>, Failure>), Failure> {
+        let held = self.latch(request.latched()).await?;
+        let lead = self.lead().await?;
+        self.sync(lead.term).await?;
+        self.still_at(epoch)?;
+        let announced = request.announce(held.ticket, &mut self.state().in_flight);
+        announced.map_err(Failure::Refused)?;
+        let view = lead.engine.snapshot()?;
+        let decided = request.decide(Columns::new(&*view));
+        Ok((held, lead.term, decided.map_err(Failure::from)))
+    }
+
+    /// Has changes applied, releases latches, and wakes those who waited for locks that are gone.
+    async fn finish<T>(
+        &self,
+        held: Held<'_>,
+        term: Term,
+        epoch: Epoch,
+        decided: Decided<T>,
+    ) -> Result<T, Failure> {
+        if !decided.changes.is_empty() {
+            let unlocked = unlocked(&decided.changes);
+            self.apply(term, epoch, decided.changes).await?;
+            drop(held);
+            let mut state = self.state();
+            unlocked.iter().for_each(|key| state.waiters.wake(key));
+        }
+        Ok(decided.reply)
+    }
+
+    async fn latch(&self, keys: BTreeSet<Bytes>) -> Result<Held<'_>, Failure> {
+        let ticket = self.ticket();
+        let (sender, receiver) = oneshot::channel();
+        let holds = {
+            let mut state = self.state();
+            let holds = state.latches.acquire(ticket, keys);
+            if !holds {
+                state.behind.insert(ticket, sender);
+            }
+            holds
+        };
+        let held = Held {
+            store: self,
+            ticket,
+        };
+        if !holds && receiver.await.is_err() {
+            return Err(Failure::Broken("a latch was lost".into()));
+        }
+        Ok(held)
+    }
+
+    /// A new leader does not know how far was read under others: nowhere above what the oracle gives now.
+    async fn sync(&self, term: Term) -> Result<(), Failure> {
+        if self.state().synced_in >= term {
+            return Ok(());
+        }
+        // On the heap: it comes back to this store.
+        let upto = Box::pin(self.timestamps(1)).await?.last();
+        let mut state = self.state();
+        state.in_flight.saw(upto);
+        state.synced_in = state.synced_in.max(term);
+        Ok(())
+    }
+
+    /// Somebody counts on nobody committing at or below `ts` any more.
+    pub(super) fn saw(&self, ts: Timestamp) {
+        self.state().in_flight.saw(ts);
+    }
+
+    /// The safe points.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn safe_points(&self) -> Result<SafePoints, Failure> {
+        safe_points(self.lead().await?.engine.latest())
+    }
+
+    /// Changes the safe points.
+    ///
+    /// # Errors
+    /// [`Failure`]: nothing was changed, or nobody knows.
+    pub(super) async fn change_safe_points<T>(
+        &self,
+        change: impl FnOnce(&mut SafePoints) -> T,
+    ) -> Result<T, Failure> {
+        let _held = self.latch(BTreeSet::from([SAFE_POINTS_KEY.into()])).await?;
+        let lead = self.lead().await?;
+        let mut points = safe_points(lead.engine.latest())?;
+        let changed = change(&mut points);
+        let mut batch = Batch::new();
+        batch.put(SAFE_POINTS_KEY, points.encode());
+        self.apply_anywhere(lead.term, batch).await?;
+        Ok(changed)
+    }
+
+    /// Has changes applied that hold for every epoch.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn apply_anywhere(&self, term: Term, batch: Batch) -> Result<(), Failure> {
+        loop {
+            let epoch = self.standing().region.epoch;
+            match self.apply(term, epoch, batch.clone()).await {
+                // Nothing was done. There is another one by now.
+                Err(Failure::Stale) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Has changes applied that were decided under the leader of `term`.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn apply(
+        &self,
+        term: Term,
+        epoch: Epoch,
+        batch: Batch,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let Ok(_place) = timeout_at(deadline, self.inbox.room(size(&batch))).await else {
+            return Err(Failure::Busy);
+        };
+        loop {
+            let changes = Changes {
+                term,
+                epoch,
+                batch: batch.clone(),
+            };
+            match self.inbox.decided(changes).await {
+                Answer::Done(_) => return Ok(()),
+                Answer::Stale => return Err(Failure::Stale),
+                Answer::Refused(Refused::Busy) if Instant::now() < deadline => sleep(PAUSE).await,
+                Answer::Refused(Refused::Busy) => return Err(Failure::Busy),
+                Answer::Refused(_) | Answer::NoLeader => return Err(Failure::NotLeader),
+                _ => return Err(Failure::Unknown),
+            }
+        }
+    }
+}
+
+/// Where the safe points are kept: no user key is there.
+const SAFE_POINTS_KEY: &[u8] = b"s";
+
+/// The safe points, as of a view.
+///
+/// # Errors
+/// [`Failure::Broken`].
+pub(super) fn safe_points(view: &dyn Reader) -> Result<SafePoints, Failure> {
+    let Some(bytes) = view.get(SAFE_POINTS_KEY)? else {
+        return Ok(SafePoints::new());
+    };
+    SafePoints::decode(&bytes).ok_or_else(|| {
+        Failure::Broken("the safe points are of another version; run `kvs-admin verify`".into())
+    })
+}
+
+/// Runs to its end even if nobody waits for it.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Failure::Broken(error.to_string())),
+    }
+}
+
+/// Memory that changes take, roughly.
+fn size(batch: &Batch) -> usize {
+    let bytes = |op: &Op| match op {
+        Op::Put { key, value } => key.len() + value.len(),
+        Op::Delete { key } => key.len(),
+        Op::DeleteRange { .. } => 0,
+    };
+    let ops = batch.ops().iter();
+    ops.map(|op| bytes(op) + CHANGE_OVERHEAD_BYTES).sum()
+}
+
+/// The user keys whose locks are gone.
+fn unlocked(changes: &Batch) -> Vec<Bytes> {
+    let deleted = changes.ops().iter().filter_map(|op| match op {
+        Op::Delete { key } if key.first() == Some(&Column::Lock.byte()) => {
+            decode_key(Column::Lock, key).ok()
+        }
+        _ => None,
+    });
+    deleted.map(|(key, _)| key).collect()
+}

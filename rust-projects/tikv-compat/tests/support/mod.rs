@@ -1,0 +1,107 @@
+//! Clusters of processes, and clients for them.
+
+#![allow(dead_code, reason = "not every test uses everything")]
+
+#[path = "../../../kvstore-raft/tests/support/ports.rs"]
+mod ports;
+
+use std::fs::File;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use tikv_client::{Config, RawClient, TransactionClient};
+
+/// For whatever has to happen in the end.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A node, killed at the end of the test.
+struct Node(Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Nodes numbered from 1.
+pub(crate) struct Cluster {
+    dir: tempfile::TempDir,
+    first_port: u16,
+    nodes: Vec<Option<Node>>,
+}
+
+impl Cluster {
+    /// Starts so many.
+    pub(crate) fn start(nodes: usize) -> Self {
+        let ports = ports::free_ports(u16::try_from(2 * nodes).expect("clusters are small"));
+        let mut cluster = Self {
+            dir: tempfile::tempdir().expect("there is room for a directory"),
+            first_port: ports.start,
+            nodes: (0..nodes).map(|_| None).collect(),
+        };
+        (1..=nodes).for_each(|id| cluster.run(id));
+        cluster
+    }
+
+    /// Starts a node, again or for the first time.
+    pub(crate) fn run(&mut self, id: usize) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join(format!("{id}.log")));
+        let child = Command::new(env!("CARGO_BIN_EXE_compat-node"))
+            .arg(id.to_string())
+            .arg(self.dir.path().join(id.to_string()))
+            .arg(self.first_port.to_string())
+            .arg(self.nodes.len().to_string())
+            .stderr(log.expect("the directory can be written"))
+            .spawn();
+        self.nodes[id - 1] = Some(Node(child.expect("cargo has built the program")));
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, id: usize) {
+        self.nodes[id - 1] = None;
+    }
+
+    /// Where the placement driver of each node is.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        let port = |id: usize| self.first_port + 2 * u16::try_from(id).expect("small") + 1;
+        let ids = 0..self.nodes.len();
+        ids.map(|id| format!("127.0.0.1:{}", port(id))).collect()
+    }
+
+    pub(crate) async fn transactions(&self) -> TransactionClient {
+        until("a transactional client connects", async || {
+            let config = Config::default().with_default_keyspace();
+            TransactionClient::new_with_config(self.endpoints(), config)
+                .await
+                .ok()
+        })
+        .await
+    }
+
+    pub(crate) async fn raw(&self) -> RawClient {
+        until("a raw client connects", async || {
+            let config = Config::default().with_default_keyspace();
+            RawClient::new_with_config(self.endpoints(), config)
+                .await
+                .ok()
+        })
+        .await
+    }
+}
+
+/// Tries until there is a result.
+pub(crate) async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(result) = attempt().await {
+            return result;
+        }
+        assert!(began.elapsed() < DEADLINE, "{what}: not in time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
