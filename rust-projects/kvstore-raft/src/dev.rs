@@ -66,7 +66,7 @@ impl Dev {
                 .kill_on_drop(true);
             let child = command.spawn()?;
             println!(
-                "node {}: redis-cli -p {}   (peers on {}, process {})",
+                "node {}: redis-cli -p {}, tikv-client 127.0.0.1:{}   (process {})",
                 index + 1,
                 self.port + index,
                 self.peer_port + index,

@@ -3,7 +3,7 @@
 //! # What it is
 //!
 //! [`kv`] and [`raw`] take the requests of the store's service, [`placement`] those of the placement driver; [`convert`] and [`refusal`] turn messages into
-//! values of `percolator` and back. [`store`] is what carries a request out, [`oracle`] gives timestamps, [`http`] shows pages, [`route`] sees to it that a request is
+//! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`route`] sees to it that a request is
 //! for this node, its region and its key space.
 //!
 //! # What it guarantees
@@ -36,6 +36,7 @@ mod resolving;
 mod route;
 mod store;
 mod transactional;
+mod upkeep;
 mod waiters;
 
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub(crate) fn add_services(routes: Routes, shared: &Shared, inbox: &Inbox) -> Ro
     let kv = TikvServer::new(KvService::new(Arc::clone(&store)))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_REQUEST_BYTES);
+    tokio::spawn(upkeep::keep_up(Arc::clone(&store)));
     let routes = routes
         .add_service(kv)
         .add_service(PdServer::new(placement.clone()))

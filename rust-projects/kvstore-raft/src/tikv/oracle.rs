@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use percolator::{Oracle, OracleError, Timestamps};
 use raft::Term;
+use replica::Lead;
 use storage::{Batch, Reader};
 
 use super::now_ms;
@@ -21,6 +22,11 @@ const WINDOW_KEY: &[u8] = b"o";
 struct Given {
     term: Term,
     oracle: Oracle,
+}
+
+enum Allocated {
+    Given(Timestamps),
+    NeedsWindow { upto_ms: u64 },
 }
 
 /// Gives timestamps while this node leads.
@@ -39,35 +45,43 @@ impl LeaderOracle {
     /// [`Failure`]: nothing was given.
     pub(super) async fn take(&self, store: &Store, count: u64) -> Result<Timestamps, Failure> {
         let lead = store.lead().await?;
-        let mut persisted = None;
+        if let Allocated::Given(timestamps) = self.allocate(&lead, count)? {
+            return Ok(timestamps);
+        }
+        // One window after the other, or a lower one could take the place of a higher one in the log.
+        let _held = store.latch([Bytes::from_static(WINDOW_KEY)].into()).await?;
         loop {
-            let allocated = {
-                let mut given = self.given();
-                let oracle = match &mut *given {
-                    Some(given) if given.term == lead.term => &mut given.oracle,
-                    // A term that is over.
-                    Some(given) if given.term > lead.term => return Err(Failure::NotLeader),
-                    _ => {
-                        let window_ms = read_window(lead.engine.latest())?;
-                        let oracle = Oracle::recover(window_ms);
-                        let term = lead.term;
-                        &mut given.insert(Given { term, oracle }).oracle
-                    }
-                };
-                if let Some(upto_ms) = persisted.take() {
-                    oracle.window_persisted(upto_ms);
-                }
-                oracle.allocate(now_ms(), count)
-            };
-            let upto_ms = match allocated {
-                Ok(timestamps) => return Ok(timestamps),
-                Err(OracleError::NeedsWindow { upto_ms }) => upto_ms,
-                Err(error) => return Err(Failure::Broken(error.to_string())),
+            let upto_ms = match self.allocate(&lead, count)? {
+                Allocated::Given(timestamps) => return Ok(timestamps),
+                Allocated::NeedsWindow { upto_ms } => upto_ms,
             };
             let mut window = Batch::new();
             window.put(WINDOW_KEY, upto_ms.to_be_bytes().to_vec());
             store.apply_anywhere(lead.term, window).await?;
-            persisted = Some(upto_ms);
+            let mut given = self.given();
+            if let Some(given) = given.as_mut().filter(|given| given.term == lead.term) {
+                given.oracle.window_persisted(upto_ms);
+            }
+        }
+    }
+
+    /// Timestamps, unless a window must be persisted first.
+    fn allocate(&self, lead: &Lead, count: u64) -> Result<Allocated, Failure> {
+        let mut given = self.given();
+        let oracle = match &mut *given {
+            Some(given) if given.term == lead.term => &mut given.oracle,
+            // Of a term that is over.
+            Some(given) if given.term > lead.term => return Err(Failure::NotLeader),
+            _ => {
+                let oracle = Oracle::recover(read_window(lead.engine.latest())?);
+                let term = lead.term;
+                &mut given.insert(Given { term, oracle }).oracle
+            }
+        };
+        match oracle.allocate(now_ms(), count) {
+            Ok(timestamps) => Ok(Allocated::Given(timestamps)),
+            Err(OracleError::NeedsWindow { upto_ms }) => Ok(Allocated::NeedsWindow { upto_ms }),
+            Err(error) => Err(Failure::Broken(error.to_string())),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A write holds the latches of its keys as a transaction's request does, so that a compare-and-swap sees what it compared when it is applied. A range
-//! is deleted without latches. The leader's clock says when a time to live is over; what is over is not shown, and goes when it is overwritten.
+//! is deleted without latches. The leader's clock says when a time to live is over; what is over is not shown, and removed by and by ([`super::upkeep`]).
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -160,6 +160,69 @@ impl percolator::Request for Swap {
     fn latched(&self) -> BTreeSet<Bytes> {
         BTreeSet::from([self.key.clone()])
     }
+}
+
+/// Raw values to be removed, if their time is over then.
+#[derive(Clone)]
+pub(super) struct Expire {
+    pub(super) keys: Vec<Bytes>,
+    pub(super) now_ms: u64,
+}
+
+impl percolator::Request for Expire {
+    type Reply = ();
+    const NAME: &'static str = "raw-expire";
+
+    fn decide(&self, columns: Columns<'_>) -> percolator::Result<Decided<()>> {
+        let mut changes = Batch::new();
+        for key in &self.keys {
+            let envelope = columns.reader().get(&engine_key(key))?;
+            // What is of an unknown form stays.
+            let value = envelope.and_then(|envelope| Value::decode(key, &envelope).ok());
+            if value.is_some_and(|value| value.is_expired(self.now_ms)) {
+                changes.delete(engine_key(key));
+            }
+        }
+        Ok(Decided { reply: (), changes })
+    }
+
+    fn latched(&self) -> BTreeSet<Bytes> {
+        self.keys.iter().cloned().collect()
+    }
+}
+
+/// Some raw keys of a range.
+#[derive(Default)]
+pub(super) struct Expired {
+    /// Those whose time is over.
+    pub(super) keys: Vec<Bytes>,
+    /// The last that was looked at; `None` at the end of the range.
+    pub(super) last: Option<Bytes>,
+}
+
+/// Looks at so many raw keys of a range for some whose time is over.
+///
+/// # Errors
+/// [`Failure::Broken`].
+pub(super) fn expired(
+    view: &dyn Reader,
+    range: &KeyRange,
+    now_ms: u64,
+    limit: usize,
+) -> std::result::Result<Expired, Failure> {
+    let mut page = Expired::default();
+    for (seen, entry) in view.scan(&column(range), Direction::Forward).enumerate() {
+        let (key, envelope) = entry?;
+        let key = key.slice(1..);
+        if living(&key, &envelope, now_ms)?.is_none() {
+            page.keys.push(key.clone());
+        }
+        if seen + 1 == limit {
+            page.last = Some(key);
+            break;
+        }
+    }
+    Ok(page)
 }
 
 /// A swap that is tried again may find what it wrote itself, and be told that it failed. So its client hears that nobody knows, instead of asking

@@ -90,7 +90,7 @@ pub(super) struct State {
 }
 
 /// A request's latches, released when dropped.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     store: &'a Store,
     ticket: Ticket,
 }
@@ -127,6 +127,10 @@ impl Store {
 
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(super) fn node(&self) -> raft::NodeId {
+        self.shared.look().identity.node
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -294,7 +298,7 @@ impl Store {
         Ok(decided.reply)
     }
 
-    async fn latch(&self, keys: BTreeSet<Bytes>) -> Result<Held<'_>, Failure> {
+    pub(super) async fn latch(&self, keys: BTreeSet<Bytes>) -> Result<Held<'_>, Failure> {
         let ticket = self.ticket();
         let (sender, receiver) = oneshot::channel();
         let holds = {
