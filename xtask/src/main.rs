@@ -2,11 +2,12 @@
 //!
 //! `check` is what CI runs and changes nothing; `edges` and `tidy` are its steps that need more than cargo; `fix`
 //! mends what can be mended without thought; `bench` measures; `planted` breaks a copy on purpose to see tests fail;
-//! `sim` and `faults` look for what Raft's tests miss, in a simulation and on real processes. The rules are pure functions over what cargo and git report, so that
+//! `sim` and `faults` look for what Raft's tests miss, in a simulation and on real processes; `tikv-client` runs another's tests. The rules are pure functions over what cargo and git report, so that
 //! their tests need neither.
 
 mod bench;
 mod cluster;
+mod compat;
 mod edges;
 mod faults;
 mod fix;
@@ -60,6 +61,8 @@ enum Verb {
     Sim(sim::Arguments),
     /// Run real nodes under load and faults, and check what clients saw
     Faults(faults::Arguments),
+    /// Run the tests of the published tikv-client against a cluster of kvs-node
+    TikvClient(compat::Arguments),
     /// One measurement in a process of its own, started by `bench`
     #[command(hide = true)]
     BenchChild {
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments).map_err(Error::from),
         Verb::Sim(arguments) => sim::run(&arguments),
         Verb::Faults(arguments) => faults::run(&arguments),
+        Verb::TikvClient(arguments) => compat::run(&arguments),
         Verb::BenchChild { order } => bench::run_child(&order).map_err(Error::from),
     };
     match outcome {
