@@ -35,14 +35,19 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts so many.
     pub(crate) fn start(nodes: usize) -> Self {
+        let mut cluster = Self::place(nodes);
+        (1..=nodes).for_each(|id| cluster.run(id));
+        cluster
+    }
+
+    /// For so many that are not started yet.
+    pub(crate) fn place(nodes: usize) -> Self {
         let ports = ports::free_ports(u16::try_from(2 * nodes).expect("clusters are small"));
-        let mut cluster = Self {
+        Self {
             dir: tempfile::tempdir().expect("there is room for a directory"),
             first_port: ports.start,
             nodes: (0..nodes).map(|_| None).collect(),
-        };
-        (1..=nodes).for_each(|id| cluster.run(id));
-        cluster
+        }
     }
 
     /// Starts a node, again or for the first time.
