@@ -2,9 +2,8 @@
 
 use ark_ec::short_weierstrass::SWCurveConfig;
 
-use super::form::Form;
 #[cfg(target_arch = "x86_64")]
-use super::packed::{PackedG1, PackedG2};
+use super::packed::{Packed, PackedG1, PackedG2};
 
 /// How points are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Backend {
 pub trait Curve: SWCurveConfig<ScalarField = ark_bn254::Fr> {
     /// Its points for the wide code.
     #[cfg(target_arch = "x86_64")]
-    type Wide: Form<Curve = Self, Processor = Ifma>;
+    type Wide: Packed<Curve = Self>;
 }
 
 impl Curve for ark_bn254::g1::Config {

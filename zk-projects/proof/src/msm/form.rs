@@ -8,7 +8,7 @@ use super::batch;
 
 /// Two neighbours and where their sum goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// Index of the left point; the right one is behind it.
     pub(super) from: u32,
     /// Index of the sum.
@@ -16,7 +16,7 @@ pub struct Pair {
 }
 
 /// A point in some form.
-pub trait Form: Copy + Send + Sync {
+pub(crate) trait Form: Copy + Send + Sync {
     /// The curve.
     type Curve: SWCurveConfig;
     /// Proof that the processor has what the code for this form needs.

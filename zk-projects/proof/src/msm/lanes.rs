@@ -19,9 +19,10 @@ use std::arch::x86_64::{
 
 use ark_bn254::{Fq, Fq2};
 use ark_ff::{BigInt, Field, PrimeField};
+use zeroize::Zeroize;
 
 /// How many numbers are worked on at once.
-pub(super) const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 const LIMBS: usize = 5;
 const MASK: u64 = (1 << 52) - 1;
 
@@ -82,7 +83,7 @@ pub enum Above {
 /// # Safety
 ///
 /// All functions want a processor with AVX-512 F, DQ and IFMA.
-pub trait Lanes: Copy {
+pub trait Lanes: Copy + Zeroize {
     /// One number, as it is in memory.
     type Number: Field;
     /// The 64-bit words of eight numbers below q, one register for each word.
@@ -100,6 +101,8 @@ pub trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// Loose from loose.
     unsafe fn square(self) -> Self;
+    /// The caller keeps the sum below 8 q, in Fq2 below 4 q if it goes to a product.
+    unsafe fn plus(self, other: Self) -> Self;
     /// `self + above - other`, where `other` is at most the multiple. Adds at most 4 q: the caller keeps the sum below 8 q.
     unsafe fn minus(self, other: Self, above: Above) -> Self;
     /// Below q, from a square or product less at most two reduced numbers, or from a loose number.
@@ -113,6 +116,12 @@ pub trait Lanes: Copy {
 /// Eight numbers of Fq.
 #[derive(Debug, Clone, Copy)]
 pub struct Fq8([__m512i; LIMBS]);
+
+impl Zeroize for Fq8 {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 #[inline]
@@ -273,6 +282,12 @@ impl Lanes for Fq8 {
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
+    unsafe fn plus(self, other: Self) -> Self {
+        Self(add(self.0, other.0))
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
     unsafe fn minus(self, other: Self, above: Above) -> Self {
         let above = constant(&MULTIPLES[above as usize]);
         let mut difference = self.0;
@@ -317,6 +332,13 @@ impl Lanes for Fq8 {
 pub struct Fq2x8 {
     c0: Fq8,
     c1: Fq8,
+}
+
+impl Zeroize for Fq2x8 {
+    fn zeroize(&mut self) {
+        self.c0.zeroize();
+        self.c1.zeroize();
+    }
 }
 
 // SAFETY of all calls below: the caller has the processor.
@@ -407,6 +429,18 @@ impl Lanes for Fq2x8 {
             Self {
                 c0: sum.mul(difference),
                 c1: Fq8(add(product.0, product.0)),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    #[inline]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            Self {
+                c0: self.c0.plus(other.c0),
+                c1: self.c1.plus(other.c1),
             }
         }
     }

@@ -26,11 +26,15 @@ mod backend;
 mod batch;
 mod buckets;
 mod digits;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod eight;
 mod form;
 #[cfg(target_arch = "x86_64")]
-mod lanes;
+pub(crate) mod inversion;
 #[cfg(target_arch = "x86_64")]
-mod packed;
+pub(crate) mod lanes;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod packed;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
@@ -41,6 +45,8 @@ use rayon::prelude::*;
 use buckets::{Entered, Weighed};
 use form::Form;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use backend::Ifma;
 pub use backend::{Backend, Curve};
 pub use digits::{Digits, best_window};
 

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 
 use ark_bn254::{Fq, Fq2};
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
-use ark_ec::{AdditiveGroup, AffineRepr};
+use ark_ec::{AdditiveGroup, AffineRepr, CurveConfig};
 use ark_ff::{BigInt, Field};
 
 use super::backend::Ifma;
@@ -30,7 +30,7 @@ struct Line([u64; LANES]);
 ///
 /// `load` and `store` want a processor with AVX-512 F, DQ and IFMA.
 pub trait Packed: Copy + PartialEq + Send + Sync {
-    type Lanes: Lanes;
+    type Lanes: Lanes<Number = <Self::Curve as CurveConfig>::BaseField>;
     type Curve: SWCurveConfig;
 
     /// All words zero: infinity.

@@ -79,9 +79,7 @@ impl<C: Split> Element<Self> for Affine<C> {
         }
         if bases.len() < BUCKETS_FROM {
             let factors = scalars.into_iter().map(Factor::new::<C>);
-            let pairs: Vec<_> = factors
-                .zip(bases.into_iter().map(Affine::into_group))
-                .collect();
+            let pairs: Vec<_> = factors.zip(bases).collect();
             products(&pairs)
                 .into_iter()
                 .fold(sum, |sum, product| sum + product)

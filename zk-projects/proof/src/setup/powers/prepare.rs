@@ -21,7 +21,7 @@ use std::io::{self, Write};
 
 use ark_bn254::Fr;
 use ark_ec::short_weierstrass::{Affine, Projective};
-use ark_ec::{AdditiveGroup, CurveGroup};
+use ark_ec::{AdditiveGroup, AffineRepr, CurveGroup};
 use ark_ff::{FftField, Field};
 use rayon::prelude::*;
 
@@ -29,7 +29,7 @@ use crate::curve::Point;
 use crate::files::binary::FormatError;
 use crate::files::ptau::{List, Ptau, write_chunks};
 use crate::setup::Progress;
-use crate::setup::multiply::{Factor, Split, TOGETHER, products};
+use crate::setup::multiply::{Factor, Split, products, sums_and_differences};
 
 /// Powers could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,7 @@ where
 struct Transform<C: Split> {
     largest_log2: u32,
     /// The powers divided by the size of the largest domain. The last one may be missing: it counts as the identity.
-    divided: Vec<Projective<C>>,
+    divided: Vec<Affine<C>>,
     /// `w^-j` for j below half of the largest domain, w its root of unity.
     factors: Vec<Factor>,
 }
@@ -109,13 +109,10 @@ impl<C: Split> Transform<C> {
         let inverse_root = inverse(root);
         let factors = (0..size / 2).into_par_iter();
         let by_size = Factor::new::<C>(inverse(Fr::from(size)));
-        let divided = powers.par_chunks(TOGETHER).flat_map_iter(|powers| {
-            let pairs = powers.iter().map(|power| (by_size, (*power).into()));
-            products(&pairs.collect::<Vec<_>>())
-        });
+        let pairs: Vec<_> = powers.iter().map(|power| (by_size, *power)).collect();
         Self {
             largest_log2,
-            divided: divided.collect(),
+            divided: products(&pairs),
             factors: factors
                 .map(|index| Factor::new::<C>(inverse_root.pow([index])))
                 .collect(),
@@ -124,53 +121,33 @@ impl<C: Split> Transform<C> {
 
     /// The Lagrange points of the domain of 2^`log2`.
     fn lagrange(&self, log2: u32) -> Vec<Affine<C>> {
-        let size = 1_usize << log2;
-        let mut points: Vec<Projective<C>> = (0..size)
-            .into_par_iter()
-            .map(|index| {
-                let reversed = if log2 == 0 {
-                    0
-                } else {
-                    index.reverse_bits() >> (usize::BITS - log2)
-                };
-                let mut point = self.divided.get(reversed).copied().unwrap_or_default();
-                for _ in log2..self.largest_log2 {
-                    point.double_in_place();
-                }
-                point
-            })
-            .collect();
-        for level in 0..log2 {
-            self.level(&mut points, level);
-        }
-        Projective::normalize_batch(&points)
+        let divided = (0..1 << log2).into_par_iter().map(|index| {
+            let power = self.divided.get(index).copied().unwrap_or_default();
+            let mut point = power.into_group();
+            for _ in log2..self.largest_log2 {
+                point.double_in_place();
+            }
+            point
+        });
+        let divided: Vec<Projective<C>> = divided.collect();
+        let points = Projective::normalize_batch(&divided);
+        (0..log2).fold(points, |points, level| self.level(&points, level))
     }
 
-    /// All butterflies between points that are 2^`level` apart.
-    fn level(&self, points: &mut [Projective<C>], level: u32) {
-        let half = 1 << level;
+    /// From transforms of length 2^`level`, one after the other, to half as many of twice the length.
+    fn level(&self, points: &[Affine<C>], level: u32) -> Vec<Affine<C>> {
+        let length = 1 << level;
         let stride = self.factors.len() >> level;
-        let high = |pair: usize| {
-            let (block, index) = (pair / half, pair % half);
-            (
-                self.factors[index * stride],
-                points[(2 * block + 1) * half + index],
-            )
-        };
-        let pairs: Vec<(Factor, Projective<C>)> =
-            (0..points.len() / 2).into_par_iter().map(high).collect();
-        let products: Vec<Projective<C>> =
-            pairs.par_chunks(TOGETHER).flat_map_iter(products).collect();
-        let blocks = points.par_chunks_mut(2 * half);
-        blocks
-            .zip(products.par_chunks(half))
-            .for_each(|(block, products)| {
-                let (low, high) = block.split_at_mut(half);
-                for ((low, high), product) in low.iter_mut().zip(high).zip(products) {
-                    *high = *low - product;
-                    *low += product;
-                }
-            });
+        let (low, high) = points.split_at(points.len() / 2);
+        let factors = (0..high.len()).map(|index| self.factors[index % length * stride]);
+        let high = products(&factors.zip(high.iter().copied()).collect::<Vec<_>>());
+        let pairs: Vec<_> = low.iter().copied().zip(high).collect();
+        let mut next = Vec::with_capacity(points.len());
+        for both in sums_and_differences(&pairs).chunks(length) {
+            next.extend(both.iter().map(|(sum, _)| *sum));
+            next.extend(both.iter().map(|(_, difference)| *difference));
+        }
+        next
     }
 }
 
