@@ -102,6 +102,11 @@ const TABLE: &[Row] = &[
         reason: "the shell around a replica; milestones are not its parts",
     },
     Row {
+        name: "tikv-compat",
+        may_use: &["kvstore-raft", "proto"],
+        reason: "another's client, against nodes as processes",
+    },
+    Row {
         name: "history",
         may_use: &[],
         reason: "judges what clients saw, of whatever store",

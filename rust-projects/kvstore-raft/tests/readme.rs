@@ -144,6 +144,10 @@ fn the_tour_of_three_nodes_prints_what_the_readme_says() {
                 &format!("-p {}", port + offset),
                 &format!("-p {}", 4000 + offset),
             )
+            .replace(
+                &format!("127.0.0.1:{}", peer_port + offset),
+                &format!("127.0.0.1:{}", 2379 + offset),
+            )
         });
         assert!(
             matches(expected, &printed),

@@ -229,7 +229,7 @@ impl Pd for PlacementService {
             let found = self.region().await?;
             response.regions = vec![pb::Region {
                 region: found.region.clone(),
-                leader: found.leader.clone(),
+                leader: found.leader,
                 ..pb::Region::default()
             }];
             response.region_metas.extend(found.region);

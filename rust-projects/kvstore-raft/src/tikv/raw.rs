@@ -63,7 +63,7 @@ fn living(
 fn look(view: &dyn Reader, key: &[u8], now_ms: u64) -> std::result::Result<Option<Value>, Failure> {
     match view.get(&engine_key(key))? {
         None => Ok(None),
-        Some(envelope) => living(&key, &envelope, now_ms),
+        Some(envelope) => living(key, &envelope, now_ms),
     }
 }
 

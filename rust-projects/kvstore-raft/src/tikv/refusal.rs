@@ -110,8 +110,8 @@ pub(super) fn key_error(refusal: Refusal) -> pb::KeyError {
             conflict: Some(pb::WriteConflict {
                 start_ts: start_ts.0,
                 conflict_ts: conflict_start_ts.0,
-                key: key,
-                primary: primary,
+                key,
+                primary,
                 conflict_commit_ts: conflict_commit_ts.0,
                 reason: match reason {
                     ConflictReason::Optimistic => Reason::Optimistic,
@@ -123,7 +123,7 @@ pub(super) fn key_error(refusal: Refusal) -> pb::KeyError {
             ..none
         },
         Refusal::AlreadyExists { key, .. } => pb::KeyError {
-            already_exist: Some(pb::AlreadyExist { key: key }),
+            already_exist: Some(pb::AlreadyExist { key }),
             ..none
         },
         Refusal::CommitTsExpired {
@@ -135,7 +135,7 @@ pub(super) fn key_error(refusal: Refusal) -> pb::KeyError {
             commit_ts_expired: Some(pb::CommitTsExpired {
                 start_ts: start_ts.0,
                 attempted_commit_ts: attempted_commit_ts.0,
-                key: key,
+                key,
                 min_commit_ts: min_commit_ts.0,
             }),
             ..none

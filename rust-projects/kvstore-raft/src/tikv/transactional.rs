@@ -45,7 +45,7 @@ pub(super) fn told(store: &Store) -> impl Fn(Failure) -> Told {
     |failure| Told::of(failure, &store.shared().look())
 }
 
-fn slices<'a>(keys: &'a [Bytes]) -> impl Iterator<Item = &'a [u8]> {
+fn slices(keys: &[Bytes]) -> impl Iterator<Item = &[u8]> {
     keys.iter().map(Bytes::as_ref)
 }
 
@@ -255,8 +255,8 @@ pub(super) async fn lock(
         Ok(values) if request.return_values || request.check_existence => {
             response.not_founds = values.iter().map(Option::is_none).collect();
             if request.return_values {
-                let values = values.into_iter().map(|value| value.unwrap_or_default());
-                response.values = values.map(|value| value).collect();
+                let values = values.into_iter().map(Option::unwrap_or_default);
+                response.values = values.collect();
             }
         }
         Ok(_) => {}
