@@ -38,6 +38,7 @@
 //! and compares. `snapshot` is the whole state for another server or a backup, `stream` its bytes, `staging` what receives it. `registry` knows who is where, and `announce` keeps that true; `orders` are an operator's, `stopping` leaves in good order.
 
 mod announce;
+mod chain;
 mod changes;
 mod codec;
 mod event;

@@ -18,6 +18,7 @@ use raft::{Configuration, Entry, Index, LogId, NodeId, Payload, SnapshotMeta};
 use storage::{Batch, Direction, Durability, KeyRange, Limits, Op, Reader, Snapshots};
 use wire::Reply;
 
+use crate::chain::chain;
 use crate::codec::{Decoder, Malformed, put_len};
 use crate::record::{Body, Origin, Record, Request};
 use crate::region::Region;
@@ -401,34 +402,6 @@ fn decide(
         }
     }
     Ok(replies)
-}
-
-/// A hash over everything that happened before and what an entry changed.
-fn chain(before: u64, id: LogId, changes: &[Op]) -> u64 {
-    // Two checksums of 32 bits that start differently: against divergence by mistake, not by intent.
-    let mut low = crc32fast::Hasher::new();
-    let mut high = crc32fast::Hasher::new_with_initial(0x6b70_7266);
-    for hasher in [&mut low, &mut high] {
-        for number in [before, id.term, id.index] {
-            hasher.update(&number.to_le_bytes());
-        }
-        for change in changes {
-            match change {
-                Op::Put { key, value } => update(hasher, b"p", &[key, value]),
-                Op::Delete { key } => update(hasher, b"d", &[key]),
-                Op::DeleteRange { range } => hasher.update(format!("{range:?}").as_bytes()),
-            }
-        }
-    }
-    u64::from(high.finalize()) << 32 | u64::from(low.finalize())
-}
-
-fn update(hasher: &mut crc32fast::Hasher, kind: &[u8], parts: &[&Bytes]) {
-    hasher.update(kind);
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
 }
 
 impl Own {

@@ -2,7 +2,7 @@
 //!
 //! # What it is
 //!
-//! [`kv`] and [`raw`] take the requests of the store's service, [`placement`] those of the placement driver; [`convert`] and [`refusal`] turn messages into
+//! [`kv`] and [`raw`] take the requests of the store's service, [`placement`] those of the placement driver; [`values`] is how raw values are stored, [`convert`] and [`refusal`] turn messages into
 //! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`route`] sees to it that a request is
 //! for this node, its region and its key space.
 //!
@@ -37,6 +37,7 @@ mod route;
 mod store;
 mod transactional;
 mod upkeep;
+mod values;
 mod waiters;
 
 use std::sync::Arc;

@@ -1,19 +1,11 @@
-//! Raw keys: in a column of their own, without versions, with a time to live.
+//! What clients ask about raw keys: keys without versions, with a time to live.
 //!
-//! ```text
-//!   k key  ->  the envelope of `commands`: flags, expiry, value
-//! ```
-//!
-//! A write holds the latches of its keys as a transaction's request does, so that a compare-and-swap sees what it compared when it is applied. A range
-//! is deleted without latches. The leader's clock says when a time to live is over; what is over is not shown, and removed by and by ([`super::upkeep`]).
+//! A range is deleted without latches. The leader's clock says when a time to live is over; what is over is not shown, and removed by and by
+//! ([`super::upkeep`]).
 
-use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use commands::keyspace::{Value, encode};
-use percolator::{Columns, Decided};
+use bytes::Bytes;
 use proto::tikv::kvrpcpb as pb;
 use replica::Epoch;
 use storage::{Batch, Direction, KeyRange, Reader};
@@ -23,49 +15,10 @@ use super::refusal::Told;
 use super::route::{Mode, check_context, check_key};
 use super::store::{Failure, Store};
 use super::transactional::{told, too_long};
+use super::values::{Swap, Write, column, living, look};
 use super::{MAX_REPLY_BYTES, now_ms};
 
 type Result<T> = std::result::Result<T, Told>;
-
-const COLUMN: u8 = b'k';
-
-fn engine_key(key: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(1 + key.len());
-    out.put_u8(COLUMN);
-    out.put_slice(key);
-    out.freeze()
-}
-
-/// The engine keys of a range of raw keys.
-pub(super) fn column(range: &KeyRange) -> KeyRange {
-    let all = KeyRange::prefix(&[COLUMN]);
-    let bound = |bound: &Bound<Bytes>, end| match bound {
-        Bound::Included(key) => Bound::Included(engine_key(key)),
-        Bound::Excluded(key) => Bound::Excluded(engine_key(key)),
-        Bound::Unbounded => end,
-    };
-    KeyRange {
-        start: bound(&range.start, all.start),
-        end: bound(&range.end, all.end),
-    }
-}
-
-/// A value that lives at the time `now_ms`.
-fn living(
-    key: &[u8],
-    envelope: &Bytes,
-    now_ms: u64,
-) -> std::result::Result<Option<Value>, Failure> {
-    let value = Value::decode(key, envelope).map_err(|error| Failure::Broken(error.to_string()))?;
-    Ok(Some(value).filter(|value| !value.is_expired(now_ms)))
-}
-
-fn look(view: &dyn Reader, key: &[u8], now_ms: u64) -> std::result::Result<Option<Value>, Failure> {
-    match view.get(&engine_key(key))? {
-        None => Ok(None),
-        Some(envelope) => living(key, &envelope, now_ms),
-    }
-}
 
 fn admit<'a>(
     store: &Store,
@@ -82,147 +35,6 @@ fn admit<'a>(
 
 fn one(key: &[u8]) -> std::iter::Once<&[u8]> {
     std::iter::once(key)
-}
-
-/// Values of keys, `None` for those to be deleted.
-#[derive(Clone)]
-struct Write {
-    changes: Vec<(Bytes, Option<Bytes>)>,
-    expires_at_ms: Option<u64>,
-}
-
-impl percolator::Request for Write {
-    type Reply = ();
-    const NAME: &'static str = "raw-write";
-
-    fn decide(&self, _: Columns<'_>) -> percolator::Result<Decided<()>> {
-        let mut changes = Batch::new();
-        for (key, value) in &self.changes {
-            match value {
-                Some(value) => changes.put(engine_key(key), encode(value, self.expires_at_ms)),
-                None => changes.delete(engine_key(key)),
-            };
-        }
-        Ok(Decided { reply: (), changes })
-    }
-
-    fn latched(&self) -> BTreeSet<Bytes> {
-        // Apart from the keys of transactions, which begin otherwise.
-        self.changes.iter().map(|(key, _)| key.clone()).collect()
-    }
-}
-
-/// A value, if the one there is as expected.
-#[derive(Clone)]
-struct Swap {
-    key: Bytes,
-    expected: Option<Bytes>,
-    value: Bytes,
-    expires_at_ms: Option<u64>,
-    now_ms: u64,
-}
-
-/// Whether it was as expected, and what was there.
-type Swapped = (bool, Option<Bytes>);
-
-impl percolator::Request for Swap {
-    type Reply = Swapped;
-    const NAME: &'static str = "raw-compare-and-swap";
-
-    fn decide(&self, columns: Columns<'_>) -> percolator::Result<Decided<Swapped>> {
-        let envelope = columns.reader().get(&engine_key(&self.key))?;
-        let there = match &envelope {
-            None => None,
-            Some(envelope) => {
-                let value = Value::decode(&self.key, envelope);
-                let value = value.map_err(|_| percolator::Error::Corrupt {
-                    column: percolator::Column::Default,
-                    key: self.key.clone(),
-                    what: "a raw value of an unknown form",
-                })?;
-                (!value.is_expired(self.now_ms)).then_some(value.payload)
-            }
-        };
-        let mut changes = Batch::new();
-        let is_as_expected = there == self.expected;
-        if is_as_expected {
-            changes.put(
-                engine_key(&self.key),
-                encode(&self.value, self.expires_at_ms),
-            );
-        }
-        Ok(Decided {
-            reply: (is_as_expected, there),
-            changes,
-        })
-    }
-
-    fn latched(&self) -> BTreeSet<Bytes> {
-        BTreeSet::from([self.key.clone()])
-    }
-}
-
-/// Raw values to be removed, if their time is over then.
-#[derive(Clone)]
-pub(super) struct Expire {
-    pub(super) keys: Vec<Bytes>,
-    pub(super) now_ms: u64,
-}
-
-impl percolator::Request for Expire {
-    type Reply = ();
-    const NAME: &'static str = "raw-expire";
-
-    fn decide(&self, columns: Columns<'_>) -> percolator::Result<Decided<()>> {
-        let mut changes = Batch::new();
-        for key in &self.keys {
-            let envelope = columns.reader().get(&engine_key(key))?;
-            // What is of an unknown form stays.
-            let value = envelope.and_then(|envelope| Value::decode(key, &envelope).ok());
-            if value.is_some_and(|value| value.is_expired(self.now_ms)) {
-                changes.delete(engine_key(key));
-            }
-        }
-        Ok(Decided { reply: (), changes })
-    }
-
-    fn latched(&self) -> BTreeSet<Bytes> {
-        self.keys.iter().cloned().collect()
-    }
-}
-
-/// Some raw keys of a range.
-#[derive(Default)]
-pub(super) struct Expired {
-    /// Those whose time is over.
-    pub(super) keys: Vec<Bytes>,
-    /// The last that was looked at; `None` at the end of the range.
-    pub(super) last: Option<Bytes>,
-}
-
-/// Looks at so many raw keys of a range for some whose time is over.
-///
-/// # Errors
-/// [`Failure::Broken`].
-pub(super) fn expired(
-    view: &dyn Reader,
-    range: &KeyRange,
-    now_ms: u64,
-    limit: usize,
-) -> std::result::Result<Expired, Failure> {
-    let mut page = Expired::default();
-    for (seen, entry) in view.scan(&column(range), Direction::Forward).enumerate() {
-        let (key, envelope) = entry?;
-        let key = key.slice(1..);
-        if living(&key, &envelope, now_ms)?.is_none() {
-            page.keys.push(key.clone());
-        }
-        if seen + 1 == limit {
-            page.last = Some(key);
-            break;
-        }
-    }
-    Ok(page)
 }
 
 /// A swap that is tried again may find what it wrote itself, and be told that it failed. So its client hears that nobody knows, instead of asking

@@ -17,11 +17,11 @@ use storage::{Batch, KeyRange};
 
 use super::convert::range;
 use super::forward::{self, Way};
-use super::raw;
 use super::refusal::{Told, lock_info};
 use super::route::{Mode, check_mode, check_version, not_leader};
 use super::store::{Failure, PATIENCE, Store};
 use super::transactional::{admit, told};
+use super::values;
 
 type Result<T> = std::result::Result<T, Told>;
 
@@ -274,7 +274,7 @@ async fn destroy(
     if check_mode(Mode::Transactional, &request.start_key).is_ok() {
         changes = percolator::destroy(&keys());
     } else {
-        changes.delete_range(raw::column(&keys()));
+        changes.delete_range(values::column(&keys()));
     }
     let lead = store.lead().await?;
     store.apply_anywhere(lead.term, changes).await

@@ -10,7 +10,7 @@ use storage::KeyRange;
 use tokio::time::sleep;
 
 use super::store::{Failure, Store};
-use super::{now_ms, raw};
+use super::{now_ms, values};
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -73,11 +73,11 @@ async fn expire(store: &Arc<Store>) -> Result<(), Failure> {
         let now_ms = now_ms();
         let page = {
             let view = store.view(epoch).await?;
-            raw::expired(&*view, &range, now_ms, PAGE)?
+            values::expired(&*view, &range, now_ms, PAGE)?
         };
         if !page.keys.is_empty() {
             let keys = page.keys;
-            store.change(raw::Expire { keys, now_ms }, epoch).await?;
+            store.change(values::Expire { keys, now_ms }, epoch).await?;
         }
         match page.last {
             None => return Ok(()),
