@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn a_backup_of_another_version_is_refused() {
         let text = String::from_utf8(line()).unwrap();
-        for (of_ours, of_others) in [("-backup\":2", "-backup\":1"), ("format\":2", "format\":9")] {
+        let format = format!("format\":{}", kvstore_raft::FORMAT);
+        for (of_ours, of_others) in [("-backup\":2", "-backup\":1"), (&format, "format\":9")] {
             let other = text.replace(of_ours, of_others);
             assert_ne!(other, text);
             let refused = parse(other.as_bytes()).unwrap_err();
