@@ -71,7 +71,7 @@ pub trait Point: AffineRepr<ScalarField = Fr> {
     fn in_subgroup(&self) -> bool;
 
     /// The first point that is not in the subgroup, of points that are known to be on the curve. Many are looked at together, as
-    /// [`subgroup`](crate::subgroup) describes.
+    /// [`subgroup`] describes.
     fn first_outside(points: &[Self]) -> Option<usize>;
 }
 

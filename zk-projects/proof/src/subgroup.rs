@@ -4,11 +4,11 @@
 //! on its own by something of 127 bits takes 0.1 ms. A sum of all points times small random numbers is outside if one of them is, but
 //! for bad luck, and a few sums make bad luck as unlikely as one wants.
 //!
-//! What it guarantees. Points in the subgroup are never refused. Others are accepted with a probability of at most 2^-[`SECURITY_BITS`]. The numbers
+//! What it guarantees. Points in the subgroup are never refused. Others are accepted with a probability of at most 2^-128. The numbers
 //! come from a hash of the points, so that the answer is always the same, and whoever looks for points that pass has to try 2^128.
 //!
 //! How it works. A point P is a sum of one in the subgroup and one whose order divides h, P'. All prime factors of h are at least
-//! [`SMALLEST_FACTOR`] (10069 · 5864401 · 1875725156269 · 197620364512881247228717050342013327560683201906968909), so each P' that is not
+//! 10069 (10069 · 5864401 · 1875725156269 · 197620364512881247228717050342013327560683201906968909), so each P' that is not
 //! zero has at least this order. Let the numbers be c_i, each drawn evenly from 2^w consecutive ones, 2^w < 10069. With all c_i but that of
 //! such a point fixed, at most one of the 2^w values makes the sum of the c_i P'_i zero: one sum is in the subgroup with a probability of at most
 //! 2^-w. The sums are the window sums of one [`msm`](crate::msm), whose digits are the c_i.
