@@ -77,8 +77,13 @@ const TABLE: &[Row] = &[
         reason: "decides what a replica does; sockets, clocks and the log's file are its driver's",
     },
     Row {
+        name: "history",
+        may_use: &[],
+        reason: "judges what clients saw, of whatever store",
+    },
+    Row {
         name: "percolator",
-        may_use: &["storage"],
+        may_use: &["storage", "history"],
         reason: "decides over storage's readers and gives back batches; who serves it brings clock, network and consensus",
     },
     Row {
@@ -103,13 +108,8 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "tikv-compat",
-        may_use: &["kvstore-raft", "proto"],
+        may_use: &["kvstore-raft", "proto", "history"],
         reason: "another's client, against nodes as processes",
-    },
-    Row {
-        name: "history",
-        may_use: &[],
-        reason: "judges what clients saw, of whatever store",
     },
     Row {
         name: "raft-sim",

@@ -1,5 +1,5 @@
 //! Whether what clients saw of one key can be explained by operations that took effect one at a time, each between its call and its
-//! answer.
+//! answer. For transactions there is [`snapshot`].
 //!
 //! # What it is
 //!
@@ -32,6 +32,7 @@
 mod events;
 mod reduce;
 mod search;
+pub mod snapshot;
 
 pub use search::search;
 

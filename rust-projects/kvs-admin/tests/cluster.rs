@@ -80,6 +80,7 @@ impl Place {
             metrics_addr: None,
             metrics_for_anybody: false,
             token_file: None,
+            api: kvstore_raft::Api::V2,
             access: kvstore_raft::Access::default(),
             election_timeout: Duration::from_millis(150),
             segment_bytes: 1 << 20,

@@ -43,6 +43,7 @@ fn node(runtime: &Runtime, dir: &Path, files: &Files) -> (Node, SocketAddr) {
         peers: BTreeMap::new(),
         join: None,
         token_file: None,
+        api: kvstore_raft::Api::V2,
         metrics_addr: None,
         metrics_for_anybody: false,
         access: Access {

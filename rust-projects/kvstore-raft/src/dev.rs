@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use clap::ValueEnum;
 use tokio::process::{Child, Command};
+
+use crate::Api;
 
 /// What `kvs-node dev` starts.
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub struct Dev {
     pub peer_port: u16,
     /// The first node's port for metrics and health, if they are wanted.
     pub metrics_port: Option<u16>,
+    /// The version of TiKV's API that the cluster speaks, if it is a new one.
+    pub api: Api,
 }
 
 impl Dev {
@@ -41,6 +46,9 @@ impl Dev {
             format!("--addr={}", Self::addr(self.port, index)),
             format!("--peer-addr={}", Self::addr(self.peer_port, index)),
         ];
+        if let Some(api) = self.api.to_possible_value() {
+            arguments.push(format!("--api-version={}", api.get_name()));
+        }
         let metrics = self.metrics_port.map(|port| Self::addr(port, index));
         arguments.extend(metrics.map(|addr| format!("--metrics-addr={addr}")));
         let peers = (0..self.nodes).filter(|&peer| peer != index);

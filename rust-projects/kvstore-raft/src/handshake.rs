@@ -65,6 +65,8 @@ async fn accept(
                 continue;
             }
         };
+        // Without it answers are late, not wrong.
+        let _ = stream.set_nodelay(true);
         let (acceptor, sender) = (acceptor.clone(), sender.clone());
         let refusals = Arc::clone(&refusals);
         tokio::spawn(async move {

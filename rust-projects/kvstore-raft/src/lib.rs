@@ -59,4 +59,5 @@ pub use replica::{FORMAT, MachineError, SnapshotCheck};
 pub use run::{Config, RunError, run};
 pub use secret::{Token, TokenError};
 pub use states::StateError;
+pub use tikv::Api;
 pub use tls::{AddressError, ClientTlsFiles, Credentials, TlsError, TlsFiles};

@@ -18,8 +18,8 @@ use storage::SyncPolicy;
 use storage::file::{FileSystem, RealFs};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
 
 use crate::access::{Access, AccessError};
 use crate::admin::AdminService;
@@ -31,7 +31,7 @@ use crate::resp;
 use crate::secret::{Token, TokenError};
 use crate::settle::{member, settle};
 use crate::states::{StateError, States};
-use crate::tikv;
+use crate::tikv::{self, Api};
 use crate::tls::{AddressError, Credentials};
 use crate::transport::{Peers, Service};
 use crate::view::{Shared, Standing, View};
@@ -71,6 +71,8 @@ pub struct Config {
     pub access: Access,
     /// Holds the cluster's token. Without it founders make one, and later it is found in the data directory.
     pub token_file: Option<PathBuf>,
+    /// The version of TiKV's API that a new cluster gets if this node is its first leader; later the one that it got counts.
+    pub api: Api,
 }
 
 /// Why a node does not start, or stopped.
@@ -261,6 +263,7 @@ fn view(
         founders: config.peers.keys().copied().chain([config.id]).collect(),
         given: given.cloned(),
         credentials: credentials.clone(),
+        api: config.api,
     })
 }
 
@@ -279,14 +282,13 @@ async fn serve_peers(
     let routes = Routes::new(peer.server()).add_service(admin.server());
     let routes = tikv::add_services(routes, &shared, &inbox);
     let server = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .accept_http1(true)
         .add_routes(Routes::from(routes.into_axum_router().merge(pages)));
     let served = match acceptor {
         None => {
-            server
-                .serve_with_incoming(TcpListenerStream::new(listener))
-                .await
+            // Here, as the server's own setting is only for connections that it accepts itself.
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            server.serve_with_incoming(incoming).await
         }
         Some(acceptor) => {
             server

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::identity::Identity;
 use crate::secret::Token;
+use crate::tikv::Api;
 use crate::tls::Credentials;
 
 /// See the module's page.
@@ -26,6 +27,8 @@ pub(crate) struct View {
     pub(crate) given: Option<Token>,
     /// What it shows to other nodes.
     pub(crate) credentials: Credentials,
+    /// The version of TiKV's API that a new cluster gets if this node is its first leader.
+    pub(crate) api: Api,
 }
 
 /// Who leads, and what the group holds.

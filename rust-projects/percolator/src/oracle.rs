@@ -118,6 +118,12 @@ impl Oracle {
         Ok(Timestamps { first, count })
     }
 
+    /// Whether `ts` was given, here or by an earlier oracle, or passed over.
+    #[must_use]
+    pub fn has_given(&self, ts: Timestamp) -> bool {
+        ts < self.next
+    }
+
     /// A window worth persisting at the time `now_ms`, before anybody must wait for it: less than half of the old one is left.
     #[must_use]
     pub fn renewal(&self, now_ms: u64) -> Option<u64> {
@@ -159,6 +165,17 @@ mod tests {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    #[test]
+    fn what_was_given_is_known_also_of_those_before() {
+        let mut oracle = Oracle::recover(100);
+        oracle.window_persisted(200);
+        assert!(oracle.has_given(Timestamp::new(99, 5)));
+        assert!(!oracle.has_given(Timestamp::new(100, 0)));
+        let given = oracle.allocate(120, 10).unwrap();
+        assert!(oracle.has_given(given.last()));
+        assert!(!oracle.has_given(Timestamp(given.last().0 + 1)));
     }
 
     #[test]

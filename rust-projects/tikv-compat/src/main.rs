@@ -1,19 +1,20 @@
 //! A node for the tests of this crate, which cargo builds with them: `kvs-node run` without its options.
 //!
 //! ```text
-//! compat-node ID DATA_DIR FIRST_PORT NODES      ports: of node k FIRST_PORT + 2 (k - 1) for RESP, one more for all else
+//! compat-node ID DATA_DIR FIRST_PORT NODES API_VERSION      ports: of node k FIRST_PORT + 2 (k - 1) for RESP, one more for all else
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kvstore_raft::{Access, Config};
+use clap::ValueEnum;
+use kvstore_raft::{Access, Api, Config};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(config) = config(&arguments) else {
-        eprintln!("usage: compat-node ID DATA_DIR FIRST_PORT NODES");
+        eprintln!("usage: compat-node ID DATA_DIR FIRST_PORT NODES API_VERSION");
         return ExitCode::from(2);
     };
     let runtime = match tokio::runtime::Runtime::new() {
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn config(arguments: &[String]) -> Option<Config> {
-    let [id, data_dir, first_port, nodes] = arguments else {
+    let [id, data_dir, first_port, nodes, api] = arguments else {
         return None;
     };
     let (id, nodes): (u64, u64) = (id.parse().ok()?, nodes.parse().ok()?);
@@ -58,6 +59,7 @@ fn config(arguments: &[String]) -> Option<Config> {
         metrics_addr: None,
         metrics_for_anybody: false,
         token_file: None,
+        api: Api::from_str(api, false).ok()?,
         access: Access::default(),
     })
 }

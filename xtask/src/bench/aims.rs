@@ -39,6 +39,8 @@ pub(crate) enum Unit {
     Seconds,
     Milliseconds,
     Bytes,
+    /// Thousands of something per second.
+    ThousandsPerSecond,
 }
 
 impl Unit {
@@ -50,6 +52,7 @@ impl Unit {
             Self::Seconds => format!("{value:.2} s"),
             Self::Milliseconds => format!("{:.2} ms", value * 1000.0),
             Self::Bytes => format!("{value:.0} B"),
+            Self::ThousandsPerSecond => format!("{:.0} k/s", value / 1e3),
         }
     }
 }

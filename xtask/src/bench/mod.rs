@@ -4,8 +4,8 @@
 //!
 //! One command that measures both sides of each comparison in turn, in one run, and writes the raw results
 //! (`docs/benchmarks.json`), a page (`docs/benchmarks.md`) and plots (`docs/plots`). `bench render` makes page and plots
-//! from results measured before. The replicated store and the zero-knowledge prover have pages of their own (`bench raft`, module
-//! `raft`; `bench zk`, module `zk`).
+//! from results measured before. The replicated store, transactions and the zero-knowledge prover have pages of their own
+//! (`bench raft`, module `raft`; `bench txn`, module `txn`; `bench zk`, module `zk`).
 //!
 //! # What it guarantees
 //!
@@ -40,6 +40,7 @@ mod raft;
 mod report;
 mod server;
 mod stores;
+mod txn;
 mod writers;
 mod zk;
 
@@ -89,6 +90,8 @@ enum Target {
     Raft,
     /// The prover against snarkjs and ark-groth16; not part of `all`, and with a page of its own
     Zk,
+    /// Transactions against raw keys; not part of `all`, and with a page of its own
+    Txn,
     All,
     Render,
 }
@@ -225,6 +228,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let dir = dir.unwrap_or_else(|| build.join("bench-data"));
     let (mut raft, raft_results) = Report::beside(&out, raft::RESULTS)?;
     let (mut zk, zk_results) = Report::beside(&out, zk::RESULTS)?;
+    let (mut txn, txn_results) = Report::beside(&out, txn::RESULTS)?;
     if arguments.target == Target::Raft {
         let bench = prepare(arguments, &dir)?;
         let section = || section(&bench, arguments);
@@ -237,6 +241,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         zk::measure(&bench, arguments.quick, section, (&mut zk, &zk_results))?;
         return zk::write(&zk, &out);
     }
+    if arguments.target == Target::Txn {
+        let bench = prepare(arguments, &dir)?;
+        let section = || section(&bench, arguments);
+        txn::measure(&bench, arguments.quick, section, (&mut txn, &txn_results))?;
+        return txn::write(&txn, &out);
+    }
     let results = out.join("benchmarks.json");
     let mut report = Report::read(&results)?;
     if arguments.target == Target::Render {
@@ -244,6 +254,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         raft::write(&raft, &out)?;
         zk.write(&zk_results)?;
         zk::write(&zk, &out)?;
+        txn.write(&txn_results)?;
+        txn::write(&txn, &out)?;
     } else {
         measure(arguments, &dir, &mut report, &results)?;
     }

@@ -27,13 +27,31 @@ pub(crate) fn write(report: &Report, out: &Path) -> Result<()> {
         .map_err(doing("write the page"))
 }
 
+/// Fills a template and writes it to the file `name` of `out`. Findings are written by hand, beside it.
+pub(crate) fn fill(out: &Path, name: &str, template: &str, texts: &[(&str, String)]) -> Result<()> {
+    let findings = out.join(format!("{name}-findings.md"));
+    let findings = std::fs::read_to_string(findings).unwrap_or_default();
+    let mut page = template.replace("{{findings}}", noted(&findings));
+    for (name, text) in texts {
+        page = page.replace(&format!("{{{{{name}}}}}"), text.trim_end());
+    }
+    let path = out.join(format!("{name}.md"));
+    std::fs::write(&path, page).map_err(doing("write the page"))?;
+    eprintln!("bench: wrote {}", path.display());
+    Ok(())
+}
+
+fn noted(findings: &str) -> &str {
+    match findings.trim() {
+        "" => "Nothing is noted yet.",
+        findings => findings,
+    }
+}
+
 fn page(report: &Report, findings: &str) -> String {
     let empty = Section::default();
     let section = |name| report.sections.get(name).unwrap_or(&empty);
-    let findings = match findings.trim() {
-        "" => "Nothing is noted yet.",
-        findings => findings,
-    };
+    let findings = noted(findings);
     let parts = [
         ("aims", aims_table(&aims::all(report))),
         ("engine", engine_table(section(ENGINE))),

@@ -28,6 +28,20 @@ pub(crate) fn doing(action: impl Into<String>) -> impl FnOnce(io::Error) -> Erro
 
 /// Builds a program of the workspace, optimised, and says where it is.
 pub(crate) fn build(package: &str, program: &str) -> Result<PathBuf> {
+    build_target(package, "--bin", program, program)
+}
+
+/// As [`build`] for an example.
+pub(crate) fn build_example(package: &str, example: &str) -> Result<PathBuf> {
+    build_target(
+        package,
+        "--example",
+        example,
+        &format!("examples/{example}"),
+    )
+}
+
+fn build_target(package: &str, kind: &str, program: &str, place: &str) -> Result<PathBuf> {
     let failed = |reason: &str| Error::Program {
         program: program.into(),
         reason: reason.into(),
@@ -35,7 +49,7 @@ pub(crate) fn build(package: &str, program: &str) -> Result<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release", "--quiet", "--package", package])
-        .args(["--bin", program])
+        .args([kind, program])
         .current_dir(crate::run::root())
         .status()
         .map_err(doing("run cargo"))?;
@@ -47,7 +61,7 @@ pub(crate) fn build(package: &str, program: &str) -> Result<PathBuf> {
     let path = own
         .parent()
         .and_then(|profile| profile.parent())
-        .map(|build| build.join("release").join(program));
+        .map(|build| build.join("release").join(place));
     match path {
         Some(path) if path.exists() => Ok(path),
         _ => Err(failed("it is not where it should be after building it")),

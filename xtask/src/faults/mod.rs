@@ -3,7 +3,8 @@
 //! # What it is
 //!
 //! Processes of `kvs-node` on loopback, a [`proxy`] for each directed link, clients that record what they see, and a
-//! [`mod@plan`] of faults made from a seed. Each key's history is searched for an order that explains it (crate `history`).
+//! [`mod@plan`] of faults made from a seed. Each key's history is searched for an order that explains it (crate `history`). Or clients of TiKV
+//! transfer money, and what their transactions saw must be snapshot isolation ([`mod@bank`]).
 //!
 //! # What it guarantees
 //!
@@ -24,6 +25,7 @@
 //!      '--> recorder --> history of each key --> search
 //! ```
 
+mod bank;
 mod director;
 mod disk;
 mod load;
@@ -40,7 +42,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
+use self::bank::Bank;
 use self::director::{Director, Programs, addresses};
 use self::disk::SmallDisk;
 use self::load::Shared;
@@ -51,6 +55,9 @@ use crate::run::Error;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// What clients do
+    #[arg(long, value_enum, default_value_t = Load::Keys)]
+    load: Load,
     /// How long faults are injected
     #[arg(long, default_value_t = 30.0, value_parser = minutes)]
     minutes: f64,
@@ -60,10 +67,10 @@ pub(crate) struct Arguments {
     /// Number of nodes
     #[arg(long, default_value_t = 3, value_parser = nodes)]
     nodes: usize,
-    /// Number of clients
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    clients: u16,
-    /// Operations per second of all clients together
+    /// Number of clients [default: 64 with keys, 16 with transactions]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    clients: Option<u16>,
+    /// Operations per second of all clients together, with keys
     #[arg(long, default_value_t = 2500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
     /// Folder for the data, on a disk [default: below the build folder]
@@ -72,6 +79,26 @@ pub(crate) struct Arguments {
     /// Writes the figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Load {
+    /// Single keys over RESP: their histories must be linearizable
+    Keys,
+    /// A bank with TiKV's published client: what it sees must be snapshot isolation, and the total stays
+    Transactions,
+}
+
+impl Arguments {
+    fn clients(&self) -> u16 {
+        let usual = match self.load {
+            Load::Keys => 64,
+            Load::Transactions => 16,
+        };
+        self.clients.unwrap_or(usual)
+    }
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -96,9 +123,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         node: cluster::build("kvstore-raft", "kvs-node")?,
         admin: cluster::build("kvs-admin", "kvs-admin")?,
     };
+    let bank = match arguments.load {
+        Load::Keys => None,
+        Load::Transactions => Some(cluster::build_example("tikv-compat", "bank")?),
+    };
     let runtime = tokio::runtime::Runtime::new().map_err(doing("start tokio"))?;
     let dir = data_dir(arguments.dir.as_deref())?;
-    let summary = runtime.block_on(inject(arguments, programs, dir.path()))?;
+    let summary = runtime.block_on(inject(arguments, programs, bank.as_deref(), dir.path()))?;
     println!("{summary}");
     if let Some(path) = &arguments.json {
         summary.write(path)?;
@@ -127,18 +158,14 @@ fn data_dir(given: Option<&Path>) -> Result<TempDir, Error> {
     Ok(made.map_err(doing("create a directory for the data"))?)
 }
 
-async fn inject(arguments: &Arguments, programs: Programs, dir: &Path) -> Result<Summary, Error> {
-    let seed = arguments.seed.unwrap_or_else(rand::random);
-    let length = Duration::from_secs_f64(arguments.minutes * 60.0);
-    let addrs = addresses(arguments.nodes)?;
-    let shared = Arc::new(Shared::new(addrs.iter().map(|addr| addr[0]).collect()));
+/// The small disk that can be filled, the kinds of faults that can be injected, and what is left out and why.
+fn possible(small: &Path) -> (Option<SmallDisk>, Vec<Kind>, Vec<String>) {
     let mut kinds = Kind::ALL.to_vec();
     let mut skipped = vec![
         "network namespaces: links are cut in proxies instead".to_owned(),
         "netem: links are delayed in proxies instead".to_owned(),
     ];
-    let small = members::node_dir(dir, arguments.nodes);
-    let disk = match SmallDisk::mount(small.parent().unwrap_or(&small)) {
+    let disk = match SmallDisk::mount(small.parent().unwrap_or(small)) {
         Ok(disk) => Some(disk),
         Err(why) => {
             kinds.retain(|&kind| kind != Kind::FullDisk);
@@ -149,65 +176,141 @@ async fn inject(arguments: &Arguments, programs: Programs, dir: &Path) -> Result
     for what in &skipped {
         eprintln!("faults: SKIPPED {what}");
     }
+    (disk, kinds, skipped)
+}
+
+/// The clients of a run.
+enum Clients {
+    Keys(JoinHandle<()>),
+    Transactions(Bank),
+}
+
+impl Clients {
+    fn progress(&self, shared: &Shared) -> String {
+        match self {
+            Self::Keys(_) => {
+                let counts = shared.recorder.counts();
+                format!(
+                    "{} answered, {} unknown, {} not done",
+                    counts.answered, counts.unknown, counts.not_done
+                )
+            }
+            Self::Transactions(bank) => {
+                bank.watch(shared);
+                let figures = bank.figures();
+                format!(
+                    "{} transfers, {} looks, {} unknown, {} not done",
+                    figures.transfers, figures.looks, figures.unknown, figures.aborted
+                )
+            }
+        }
+    }
+}
+
+async fn inject(
+    arguments: &Arguments,
+    programs: Programs,
+    bank: Option<&Path>,
+    dir: &Path,
+) -> Result<Summary, Error> {
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    let length = Duration::from_secs_f64(arguments.minutes * 60.0);
+    let addrs = addresses(arguments.nodes)?;
+    let endpoints: Vec<_> = addrs.iter().map(|addr| addr[1].to_string()).collect();
+    let shared = Arc::new(Shared::new(addrs.iter().map(|addr| addr[0]).collect()));
+    let (disk, kinds, skipped) = possible(&members::node_dir(dir, arguments.nodes));
     eprintln!(
         "faults: seed {seed}, {} nodes, {} minutes",
         arguments.nodes, arguments.minutes
     );
     let steps = plan(seed, arguments.nodes, length, &kinds);
     let mut director = Director::start(programs, dir, addrs, disk, Arc::clone(&shared)).await?;
-    let (clients, rate) = (usize::from(arguments.clients), arguments.rate);
-    let load = tokio::spawn(load::run(Arc::clone(&shared), clients, rate, seed));
+    let clients = match bank {
+        None => {
+            let (clients, rate) = (usize::from(arguments.clients()), arguments.rate);
+            Clients::Keys(tokio::spawn(load::run(
+                Arc::clone(&shared),
+                clients,
+                rate,
+                seed,
+            )))
+        }
+        Some(program) => {
+            let log = dir.join("bank.log");
+            Clients::Transactions(Bank::start(program, arguments, seed, &endpoints, &log)?)
+        }
+    };
     let began = Instant::now();
     let interrupted = tokio::select! {
-        done = director.carry_out(steps, |active| progress(&shared, began, length, active)) => {
+        done = director.carry_out(steps, |active| {
+            progress(&clients.progress(&shared), began, length, active);
+        }) => {
             done?;
             false
         }
         _ = tokio::signal::ctrl_c() => true,
     };
     director.heal()?;
-    shared.stop.store(true, Ordering::Relaxed);
-    if let Err(error) = load.await {
-        shared.violated(format!("the load: {error}"));
-    }
     let lasted = began.elapsed();
     if std::io::stderr().is_terminal() {
         eprintln!();
     }
-    if let Some(what) = director.agreement().await? {
-        shared.violated(what);
-    }
-    let before = shared.violations().len();
-    load::read_all(&shared, director::PATIENCE).await;
+    let transactions = judge(clients, &mut director, &shared).await?;
     let summary = Summary::of(
         &shared,
         &director,
         seed,
         arguments,
         lasted,
-        (skipped, interrupted),
+        (skipped, interrupted, transactions),
     );
-    if shared.violations().len() > before {
-        eprintln!("faults: the last reads found what the run did not");
-    }
     summary.keep_violated(&shared, dir)?;
     Ok(summary)
 }
 
+/// Has the clients end, now that all faults have, and what they saw judged.
+async fn judge(
+    clients: Clients,
+    director: &mut Director,
+    shared: &Arc<Shared>,
+) -> Result<Option<bank::Figures>, Error> {
+    let figures = match clients {
+        Clients::Keys(load) => {
+            shared.stop.store(true, Ordering::Relaxed);
+            if let Err(error) = load.await {
+                shared.violated(format!("the load: {error}"));
+            }
+            None
+        }
+        Clients::Transactions(bank) => {
+            let figures = bank.end(shared).await?;
+            shared.stop.store(true, Ordering::Relaxed);
+            Some(figures)
+        }
+    };
+    if let Some(what) = director.agreement().await? {
+        shared.violated(what);
+    }
+    if figures.is_none() {
+        let before = shared.violations().len();
+        load::read_all(shared, director::PATIENCE).await;
+        if shared.violations().len() > before {
+            eprintln!("faults: the last reads found what the run did not");
+        }
+    }
+    Ok(figures)
+}
+
 /// Quiet in a pipe.
-fn progress(shared: &Shared, began: Instant, length: Duration, active: usize) {
+fn progress(clients: &str, began: Instant, length: Duration, active: usize) {
     let mut out = std::io::stderr();
     if out.is_terminal() {
-        let counts = shared.recorder.counts();
         // What cannot be shown is not worth failing for.
         let _ = write!(
             out,
-            "\r{:.0} of {:.0} s: {} answered, {} unknown, {} not done; {active} fault(s) on   ",
+            "\r{:.0} of {:.0} s: {clients}; {active} fault(s) on   ",
             began.elapsed().as_secs_f64(),
             length.as_secs_f64(),
-            counts.answered,
-            counts.unknown,
-            counts.not_done,
         );
     }
 }

@@ -9,6 +9,7 @@ use history::Verdict;
 use serde::Serialize;
 
 use super::Arguments;
+use super::bank::Figures;
 use super::director::Director;
 use super::load::Shared;
 use super::plan::Kind;
@@ -36,6 +37,8 @@ pub(crate) struct Summary {
     keys_linearizable: usize,
     keys_inconclusive: usize,
     keys_violated: Vec<String>,
+    /// With transactions as load.
+    transactions: Option<Figures>,
     violations: Vec<String>,
 }
 
@@ -46,7 +49,7 @@ impl Summary {
         seed: u64,
         arguments: &Arguments,
         lasted: Duration,
-        (skipped, interrupted): (Vec<String>, bool),
+        (skipped, interrupted, transactions): (Vec<String>, bool, Option<Figures>),
     ) -> Self {
         let counts = shared.recorder.counts();
         let unavailable = shared.recorder.unavailable();
@@ -73,6 +76,7 @@ impl Summary {
             keys_linearizable: verdicts.count(Verdict::Linearizable),
             keys_inconclusive: verdicts.count(Verdict::Inconclusive),
             keys_violated: violated.map(name).collect(),
+            transactions,
             violations: shared.violations(),
         }
     }
@@ -83,8 +87,15 @@ impl Summary {
         if self.faults.values().sum::<u64>() == 0 {
             findings.push("no fault was injected: the run proves nothing".into());
         }
-        if self.keys_linearizable == 0 {
-            findings.push("no history was found linearizable: the run proves nothing".into());
+        match self.transactions {
+            None if self.keys_linearizable == 0 => {
+                findings.push("no history was found linearizable: the run proves nothing".into());
+            }
+            Some(figures) if figures.transfers == 0 || figures.looks == 0 => {
+                findings
+                    .push("nothing was transferred or looked at: the run proves nothing".into());
+            }
+            _ => {}
         }
         findings
     }
@@ -113,18 +124,8 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cut_short = if self.interrupted {
-            ", interrupted"
-        } else {
-            ""
-        };
-        writeln!(
-            f,
-            "seed {}, {} nodes, {:.0} s{cut_short}",
-            self.seed, self.nodes, self.seconds
-        )?;
+impl Summary {
+    fn write_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "operations: {}; writes acknowledged: {}; outcome unknown: {}; refused: {}",
@@ -147,7 +148,37 @@ impl fmt::Display for Summary {
             f,
             "longest time without an acknowledged write: {:.2} s; with a majority undisturbed: {:.2} s",
             self.longest_unavailability_s, self.longest_unavailability_with_majority_s
+        )
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut_short = if self.interrupted {
+            ", interrupted"
+        } else {
+            ""
+        };
+        writeln!(
+            f,
+            "seed {}, {} nodes, {:.0} s{cut_short}",
+            self.seed, self.nodes, self.seconds
         )?;
+        match &self.transactions {
+            None => self.write_keys(f)?,
+            Some(figures) => writeln!(
+                f,
+                "transfers: {}, of unknown outcome: {}, not done: {}; looks: {}\n\
+                 the checker saw {} committed, {} of them told by others only, and {} dependencies",
+                figures.transfers,
+                figures.unknown,
+                figures.aborted,
+                figures.looks,
+                figures.committed,
+                figures.told_by_others,
+                figures.dependencies
+            )?,
+        }
         writeln!(f, "faults: {}", self.faults.values().sum::<u64>())?;
         for kind in Kind::ALL {
             let count = self.faults.get(&kind).copied().unwrap_or_default();

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kvstore_raft::{Access, AdminError, Config, Dev, NodeError, RunError, StateError};
+use kvstore_raft::{Access, AdminError, Api, Config, Dev, NodeError, RunError, StateError};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -70,6 +70,9 @@ struct DevArguments {
     /// Port of the first node for metrics and health, as in 9400; the others follow; without it there are none
     #[arg(long)]
     metrics_port: Option<u16>,
+    /// The version of TiKV's API that a new cluster speaks, for ever; one that exists keeps its own
+    #[arg(long, value_enum, default_value_t = Api::V2)]
+    api_version: Api,
 }
 
 #[derive(Args)]
@@ -116,6 +119,9 @@ struct RunArguments {
     /// Holds the cluster's token in its first line; founders make one unless they are given it
     #[arg(long)]
     token_file: Option<PathBuf>,
+    /// The version of TiKV's API that a new cluster speaks, for ever; one that exists keeps its own
+    #[arg(long, value_enum, default_value_t = Api::V2)]
+    api_version: Api,
     #[command(flatten)]
     access: Access,
     /// How lines of the log look; RUST_LOG says which there are
@@ -202,6 +208,7 @@ async fn dev(arguments: DevArguments) -> ExitCode {
         port: arguments.port,
         peer_port: arguments.peer_port,
         metrics_port: arguments.metrics_port,
+        api: arguments.api_version,
     };
     match dev.run(stop()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -237,6 +244,7 @@ async fn run(arguments: RunArguments) -> ExitCode {
         metrics_for_anybody: arguments.metrics_for_anybody,
         token_file: arguments.token_file,
         access: arguments.access,
+        api: arguments.api_version,
     };
     match kvstore_raft::run(config, stop()).await {
         Ok(()) => ExitCode::SUCCESS,

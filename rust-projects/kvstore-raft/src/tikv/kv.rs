@@ -43,6 +43,8 @@ macro_rules! methods {
         #[tonic::async_trait]
         impl Tikv for KvService {
             $(async fn $method(&self, request: Request<$request>) -> Done<$response> {
+                // Whoever does not lead is told so by the request itself.
+                let _ = self.store.api.learn(&self.store).await;
                 reply(super::$module::$carry_out(&self.store, request.into_inner()).await)
             })*
         }

@@ -3,7 +3,7 @@
 //! # What it is
 //!
 //! [`kv`] and [`raw`] take the requests of the store's service, [`placement`] those of the placement driver; [`values`] is how raw values are stored, [`convert`] and [`refusal`] turn messages into
-//! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`route`] sees to it that a request is
+//! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`api`] is the version that a cluster was created with, [`route`] sees to it that a request is
 //! for this node, its region and its key space.
 //!
 //! # What it guarantees
@@ -24,12 +24,14 @@
 //!          --> placement --> oracle: window in the log, timestamps below it
 //! ```
 
+mod api;
 mod convert;
 mod forward;
 mod http;
 mod kv;
 mod oracle;
 mod placement;
+mod points;
 mod raw;
 mod refusal;
 mod resolving;
@@ -47,6 +49,8 @@ use proto::tikv::keyspacepb::keyspace_server::KeyspaceServer;
 use proto::tikv::pdpb::pd_server::PdServer;
 use proto::tikv::tikvpb::tikv_server::TikvServer;
 use tonic::service::Routes;
+
+pub use api::Api;
 
 use crate::node::Inbox;
 use crate::view::Shared;
@@ -66,6 +70,7 @@ pub(crate) fn add_services(routes: Routes, shared: &Shared, inbox: &Inbox) -> Ro
     let kv = TikvServer::new(KvService::new(Arc::clone(&store)))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_REQUEST_BYTES);
+    tokio::spawn(upkeep::learn_api(Arc::clone(&store)));
     tokio::spawn(upkeep::keep_up(Arc::clone(&store)));
     let routes = routes
         .add_service(kv)

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use percolator::{Oracle, OracleError, Timestamps};
+use percolator::{Oracle, OracleError, Timestamp, Timestamps};
 use raft::Term;
 use replica::Lead;
 use storage::{Batch, Reader};
@@ -24,11 +24,6 @@ struct Given {
     oracle: Oracle,
 }
 
-enum Allocated {
-    Given(Timestamps),
-    NeedsWindow { upto_ms: u64 },
-}
-
 /// Gives timestamps while this node leads.
 #[derive(Debug, Default)]
 pub(super) struct LeaderOracle(Mutex<Option<Given>>);
@@ -39,22 +34,23 @@ impl LeaderOracle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `count` timestamps, above all that anybody was given before this was asked for.
+    /// So many timestamps for each who asks, in their order, above all that anybody was given before this was asked for.
     ///
     /// # Errors
     /// [`Failure`]: nothing was given.
-    pub(super) async fn take(&self, store: &Store, count: u64) -> Result<Timestamps, Failure> {
+    pub(super) async fn take(
+        &self,
+        store: &Store,
+        counts: &[u64],
+    ) -> Result<Vec<Timestamps>, Failure> {
         let lead = store.lead().await?;
-        if let Allocated::Given(timestamps) = self.allocate(&lead, count)? {
-            return Ok(timestamps);
+        let mut taken = Vec::with_capacity(counts.len());
+        if self.allocate(&lead, counts, &mut taken)?.is_none() {
+            return Ok(taken);
         }
         // One window after the other, or a lower one could take the place of a higher one in the log.
         let _held = store.latch([Bytes::from_static(WINDOW_KEY)].into()).await?;
-        loop {
-            let upto_ms = match self.allocate(&lead, count)? {
-                Allocated::Given(timestamps) => return Ok(timestamps),
-                Allocated::NeedsWindow { upto_ms } => upto_ms,
-            };
+        while let Some(upto_ms) = self.allocate(&lead, counts, &mut taken)? {
             let mut window = Batch::new();
             window.put(WINDOW_KEY, upto_ms.to_be_bytes().to_vec());
             store.apply_anywhere(lead.term, window).await?;
@@ -63,10 +59,23 @@ impl LeaderOracle {
                 given.oracle.window_persisted(upto_ms);
             }
         }
+        Ok(taken)
     }
 
-    /// Timestamps, unless a window must be persisted first.
-    fn allocate(&self, lead: &Lead, count: u64) -> Result<Allocated, Failure> {
+    /// Whether `ts` was given in `term` or before.
+    pub(super) fn has_given(&self, term: Term, ts: Timestamp) -> bool {
+        let given = self.given();
+        let given = given.as_ref().filter(|given| given.term == term);
+        given.is_some_and(|given| given.oracle.has_given(ts))
+    }
+
+    /// Takes timestamps for those who have none yet. Gives the window to be persisted first, if there are not enough.
+    fn allocate(
+        &self,
+        lead: &Lead,
+        counts: &[u64],
+        taken: &mut Vec<Timestamps>,
+    ) -> Result<Option<u64>, Failure> {
         let mut given = self.given();
         let oracle = match &mut *given {
             Some(given) if given.term == lead.term => &mut given.oracle,
@@ -78,11 +87,14 @@ impl LeaderOracle {
                 &mut given.insert(Given { term, oracle }).oracle
             }
         };
-        match oracle.allocate(now_ms(), count) {
-            Ok(timestamps) => Ok(Allocated::Given(timestamps)),
-            Err(OracleError::NeedsWindow { upto_ms }) => Ok(Allocated::NeedsWindow { upto_ms }),
-            Err(error) => Err(Failure::Broken(error.to_string())),
+        for &count in counts.iter().skip(taken.len()) {
+            match oracle.allocate(now_ms(), count) {
+                Ok(timestamps) => taken.push(timestamps),
+                Err(OracleError::NeedsWindow { upto_ms }) => return Ok(Some(upto_ms)),
+                Err(error) => return Err(Failure::Broken(error.to_string())),
+            }
         }
+        Ok(None)
     }
 }
 

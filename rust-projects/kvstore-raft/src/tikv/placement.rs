@@ -3,8 +3,9 @@
 //! Every node answers, from what is replicated to it. Timestamps only the leader gives, and what changes something is passed on to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use percolator::{MAX_BATCH, SafePoints, Timestamp};
+use percolator::{MAX_BATCH, SafePoints, Timestamp, Timestamps};
 use proto::tikv::keyspacepb::keyspace_server::Keyspace;
 use proto::tikv::keyspacepb::{self, KeyspaceMeta};
 use proto::tikv::metapb;
@@ -31,8 +32,12 @@ type Done<T> = Result<Response<T>, Status>;
 const KEYSPACE: &str = "DEFAULT";
 /// The version of the placement driver whose behaviour this is; clients of TiKV look at it.
 const VERSION: &str = "8.5.0";
-/// Batches of timestamps that wait for the network.
+/// Answers to requests for timestamps that wait for the network.
 const STREAM_QUEUE: usize = 16;
+/// While several requests for timestamps come at a time, a majority is asked no more often than this: each question costs every node something.
+const PACE: Duration = Duration::from_millis(1);
+/// Requests for timestamps of one stream that are answered together.
+const MAX_TOGETHER: usize = 256;
 /// The sender of a request that a node passed on to the leader.
 const PASSED_ON: u64 = u64::MAX;
 
@@ -71,6 +76,10 @@ impl PlacementService {
     )]
     async fn leader(&self) -> Result<NodeId, Status> {
         let leader = forward::leader(self.store.shared(), Instant::now() + PATIENCE).await;
+        if leader == Some(self.store.node()) {
+            // With it the region may change, so clients hear of that first.
+            self.store.api.learn(&self.store).await.map_err(status)?;
+        }
         leader.ok_or_else(|| Status::unavailable("no leader was found in time; try again later"))
     }
 
@@ -115,6 +124,7 @@ fn status(failure: Failure) -> Status {
         Failure::Unknown => Status::unknown("it may have been done, or may still be"),
         Failure::Refused(refusal) => Status::failed_precondition(refusal.to_string()),
         Failure::Deadlock(deadlock) => Status::aborted(deadlock.to_string()),
+        Failure::NeverGiven(ts) => Status::failed_precondition(super::refusal::never_given(ts)),
         Failure::Broken(why) => Status::internal(why),
     }
 }
@@ -181,6 +191,7 @@ impl Pd for PlacementService {
         &self,
         request: Request<pb::GetRegionRequest>,
     ) -> Done<pb::GetRegionResponse> {
+        self.leader().await?;
         let key = request.into_inner().region_key;
         let holds = self.store.standing().region.contains(&key);
         Ok(Response::new(match holds {
@@ -193,6 +204,7 @@ impl Pd for PlacementService {
         &self,
         request: Request<pb::GetRegionRequest>,
     ) -> Done<pb::GetRegionResponse> {
+        self.leader().await?;
         let key = request.into_inner().region_key;
         let region = self.store.standing().region;
         let is_before = !region.end.is_empty() && region.end <= key;
@@ -217,6 +229,7 @@ impl Pd for PlacementService {
         &self,
         request: Request<pb::ScanRegionsRequest>,
     ) -> Done<pb::ScanRegionsResponse> {
+        self.leader().await?;
         let request = request.into_inner();
         let region = self.store.standing().region;
         let begins_in_time = request.end_key.is_empty() || region.start < request.end_key;
@@ -325,7 +338,8 @@ impl Pd for PlacementService {
     }
 }
 
-/// Answers each request for timestamps, in order, until this node leads no more.
+/// Answers each request for timestamps, in order, until this node leads no more. What has come by now is answered together: a majority is
+/// asked once for all.
 async fn give_timestamps(
     service: PlacementService,
     mut requests: Streaming<pb::TsoRequest>,
@@ -334,35 +348,70 @@ async fn give_timestamps(
     let shared = service.store.shared();
     let node = shared.look().identity.node;
     let ended = || Status::unavailable("this node does not lead: ask another one for the members");
+    let mut pause_until = None;
     loop {
-        let request = tokio::select! {
-            request = requests.message() => request,
+        if let Some(until) = pause_until.take() {
+            tokio::time::sleep_until(until).await;
+        }
+        let together = tokio::select! {
+            requests = come_by_now(&mut requests) => requests,
             () = shared.until(|view| view.standing.leader != Some(node)) => {
                 let _ = sender.send(Err(ended())).await;
                 return;
             }
         };
-        let Ok(Some(request)) = request else {
-            return;
-        };
-        let count = u64::from(request.count).clamp(1, MAX_BATCH);
-        let response = match service.store.timestamps(count).await {
-            Ok(given) => Ok(pb::TsoResponse {
-                header: Some(service.header()),
-                count: u32::try_from(given.count).unwrap_or(u32::MAX),
-                timestamp: Some(pb::Timestamp {
-                    physical: given.last().physical_ms().cast_signed(),
-                    logical: given.last().logical().cast_signed(),
-                    ..pb::Timestamp::default()
-                }),
-            }),
-            Err(Failure::Busy) => Err(status(Failure::Busy)),
-            Err(_) => Err(ended()),
-        };
-        let is_last = response.is_err();
-        if sender.send(response).await.is_err() || is_last {
+        if together.is_empty() {
             return;
         }
+        // Whoever is alone does not wait.
+        pause_until = (together.len() > 1).then(|| Instant::now() + PACE);
+        let counts = together.iter();
+        let counts = counts.map(|request| u64::from(request.count).clamp(1, MAX_BATCH));
+        let counts: Vec<_> = counts.collect();
+        let responses = match service.store.timestamps(&counts).await {
+            Ok(given) => given
+                .into_iter()
+                .map(|given| Ok(timestamps(&service, given)))
+                .collect(),
+            Err(Failure::Busy) => vec![Err(status(Failure::Busy))],
+            Err(_) => vec![Err(ended())],
+        };
+        for response in responses {
+            let is_last = response.is_err();
+            if sender.send(response).await.is_err() || is_last {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for a request, and takes those that are there as well; none if the client has ended.
+async fn come_by_now(requests: &mut Streaming<pb::TsoRequest>) -> Vec<pb::TsoRequest> {
+    let mut together = Vec::new();
+    while together.len() < MAX_TOGETHER {
+        let next = tokio::select! {
+            biased;
+            next = requests.message() => next,
+            () = std::future::ready(()), if !together.is_empty() => break,
+        };
+        match next {
+            Ok(Some(request)) => together.push(request),
+            // What came before is still answered, and then nothing more comes.
+            Ok(None) | Err(_) => break,
+        }
+    }
+    together
+}
+
+fn timestamps(service: &PlacementService, given: Timestamps) -> pb::TsoResponse {
+    pb::TsoResponse {
+        header: Some(service.header()),
+        count: u32::try_from(given.count).unwrap_or(u32::MAX),
+        timestamp: Some(pb::Timestamp {
+            physical: given.last().physical_ms().cast_signed(),
+            logical: given.last().logical().cast_signed(),
+            ..pb::Timestamp::default()
+        }),
     }
 }
 

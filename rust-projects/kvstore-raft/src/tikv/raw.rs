@@ -26,9 +26,9 @@ fn admit<'a>(
     keys: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Epoch> {
     let view = store.shared().look();
-    let epoch = check_context(&view, context)?;
+    let (api, epoch) = check_context(&view, store.api.get(), context)?;
     for key in keys {
-        check_key(&view.standing.region, Mode::Raw, key)?;
+        check_key(api, &view.standing.region, Mode::Raw, key)?;
     }
     Ok(epoch)
 }

@@ -1,6 +1,6 @@
 //! Refusals as TiKV's clients know them.
 
-use percolator::{ConflictReason, Deadlock, LockInfo, LockKind, Refusal};
+use percolator::{ConflictReason, Deadlock, LockInfo, LockKind, Refusal, Timestamp};
 use proto::tikv::deadlock::WaitForEntry;
 use proto::tikv::errorpb;
 use proto::tikv::kvrpcpb::{self as pb, write_conflict::Reason};
@@ -34,9 +34,14 @@ impl Told {
                 server_is_busy: Some(errorpb::ServerIsBusy::default()),
                 ..errorpb::Error::default()
             }),
+            Failure::NeverGiven(ts) => Self::Key(Box::new(aborted(never_given(ts)))),
             Failure::Broken(why) => Self::Status(Status::internal(why)),
         }
     }
+}
+
+pub(super) fn never_given(ts: Timestamp) -> String {
+    format!("nobody was given timestamp {ts} yet: take one from the placement driver")
 }
 
 impl From<Misrouted> for Told {

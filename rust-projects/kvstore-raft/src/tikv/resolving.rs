@@ -18,7 +18,7 @@ use storage::{Batch, KeyRange};
 use super::convert::range;
 use super::forward::{self, Way};
 use super::refusal::{Told, lock_info};
-use super::route::{Mode, check_mode, check_version, not_leader};
+use super::route::{Mode, check_version, not_leader};
 use super::store::{Failure, PATIENCE, Store};
 use super::transactional::{admit, told};
 use super::values;
@@ -228,13 +228,12 @@ pub(super) async fn destroy_range(
     mut request: pb::UnsafeDestroyRangeRequest,
 ) -> Result<pb::UnsafeDestroyRangeResponse> {
     let context = request.context.get_or_insert_default();
-    check_version(context)?;
     // A node that does not lead passes a request on once, marked as a retry.
     let was_passed_on = std::mem::replace(&mut context.is_retry_request, true);
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         match forward::way(store.shared(), deadline).await {
-            Way::Here => match destroy(store, &request).await {
+            Way::Here => match destroy(store, &request).await? {
                 Err(Failure::NotLeader) => {}
                 done => {
                     done.map_err(told(store))?;
@@ -265,17 +264,29 @@ pub(super) async fn destroy_range(
     }
 }
 
+/// Only the leader knows the version of the API for sure, so it checks that.
 async fn destroy(
     store: &Arc<Store>,
     request: &pb::UnsafeDestroyRangeRequest,
-) -> std::result::Result<(), Failure> {
-    let keys = || range(request.start_key.clone(), request.end_key.clone());
-    let mut changes = Batch::new();
-    if check_mode(Mode::Transactional, &request.start_key).is_ok() {
-        changes = percolator::destroy(&keys());
-    } else {
-        changes.delete_range(values::column(&keys()));
+) -> Result<std::result::Result<(), Failure>> {
+    let Some(api) = store.api.get() else {
+        // It has just come to lead, and learns it before it takes the next request.
+        return Ok(store.api.learn(store).await.and(Err(Failure::NotLeader)));
+    };
+    if let Some(context) = &request.context {
+        check_version(api, context)?;
     }
-    let lead = store.lead().await?;
-    store.apply_anywhere(lead.term, changes).await
+    let keys = range(request.start_key.clone(), request.end_key.clone());
+    let changes = match api.mode_of(&request.start_key) {
+        Some(Mode::Transactional) => percolator::destroy(&keys),
+        Some(Mode::Raw) | None => {
+            let mut changes = Batch::new();
+            changes.delete_range(values::column(&keys));
+            changes
+        }
+    };
+    Ok(match store.lead().await {
+        Ok(lead) => store.apply_anywhere(lead.term, changes).await,
+        Err(failure) => Err(failure),
+    })
 }

@@ -1,7 +1,7 @@
 //! Whether a request is for this node, its region, and the key space that its kind of keys has.
 //!
-//! Keys of clients begin with their mode and key space (API version 2 of TiKV): `r` or `x`, and three bytes of the key space's number. Regions are
-//! ranges of memory-comparable keys, as the placement driver tells them to clients.
+//! Keys of clients begin with their mode and key space (API version 2 of TiKV): `r` or `x`, and three bytes of the key space's number; or they are all of one
+//! kind (version 1). Regions are ranges of memory-comparable keys, as the placement driver tells them to clients; of raw keys as they are with version 1.
 
 use bytes::Bytes;
 use proto::tikv::errorpb::{
@@ -12,6 +12,7 @@ use proto::tikv::metapb;
 use raft::NodeId;
 use replica::{Epoch, Region};
 
+use super::api::Api;
 use crate::view::View;
 
 /// The one region.
@@ -22,16 +23,6 @@ pub(super) const REGION_ID: u64 = 1;
 pub(super) enum Mode {
     Raw,
     Transactional,
-}
-
-impl Mode {
-    /// What its keys begin with.
-    pub(super) const fn prefix(self) -> u8 {
-        match self {
-            Self::Raw => b'r',
-            Self::Transactional => b'x',
-        }
-    }
 }
 
 /// A request cannot be taken.
@@ -100,15 +91,18 @@ pub(super) fn epoch_not_match(view: &View) -> errorpb::Error {
     }
 }
 
-/// Whether the context of a request fits this node, and if so the epoch that the request rests on.
+/// Whether the context of a request fits this node, and if so the version of the API and the epoch that the request rests on.
 ///
 /// # Errors
 /// [`Misrouted`].
-pub(super) fn check_context(view: &View, context: Option<&Context>) -> Result<Epoch, Misrouted> {
+pub(super) fn check_context(
+    view: &View,
+    api: Option<Api>,
+    context: Option<&Context>,
+) -> Result<(Api, Epoch), Misrouted> {
     let Some(context) = context else {
         return Err(Misrouted::Wrong("the request has no context".into()));
     };
-    check_version(context)?;
     let refuse = |error: errorpb::Error| Err(Misrouted::Region(Box::new(error)));
     let (own, standing) = (view.identity.node, &view.standing);
     let asked = context.peer.as_ref().map_or(0, |peer| peer.store_id);
@@ -134,35 +128,52 @@ pub(super) fn check_context(view: &View, context: Option<&Context>) -> Result<Ep
     if standing.leader != Some(own) {
         return refuse(not_leader(view));
     }
+    let Some(api) = api else {
+        // It has just come to lead.
+        return refuse(not_leader(view));
+    };
+    check_version(api, context)?;
     if context.region_epoch != Some(epoch(standing.region.epoch)) {
         return refuse(epoch_not_match(view));
     }
-    Ok(standing.region.epoch)
+    Ok((api, standing.region.epoch))
 }
 
-/// Whether the client speaks the version of the API that the cluster was made with.
-pub(super) fn check_version(context: &Context) -> Result<(), Misrouted> {
-    match context.api_version() {
-        ApiVersion::V2 => Ok(()),
-        other => Err(Misrouted::Wrong(format!(
-            "the cluster has API version 2 and the request version {}: give the client a keyspace, as with `Config::with_default_keyspace()`",
-            if other == ApiVersion::V1 {
-                "1"
-            } else {
-                "1 with time to live"
-            }
-        ))),
+/// Whether the client speaks the version of the API that the cluster was created with.
+pub(super) fn check_version(api: Api, context: &Context) -> Result<(), Misrouted> {
+    let asked = context.api_version();
+    if api.serves(asked) {
+        return Ok(());
     }
+    let (version, advice) = match api {
+        Api::V2 => (
+            "2",
+            "give the client a keyspace, as with `Config::with_default_keyspace()`",
+        ),
+        Api::V1Raw | Api::V1Transactional => ("1", "give the client no keyspace"),
+    };
+    let asked = match asked {
+        ApiVersion::V1 => "1",
+        ApiVersion::V1ttl => "1 with time to live",
+        ApiVersion::V2 => "2",
+    };
+    Err(Misrouted::Wrong(format!(
+        "the cluster has API version {version} and the request version {asked}: {advice}"
+    )))
 }
 
 /// Whether a key is of the mode, and in the region.
 ///
 /// # Errors
 /// [`Misrouted`].
-pub(super) fn check_key(region: &Region, mode: Mode, key: &[u8]) -> Result<(), Misrouted> {
-    check_mode(mode, key)?;
-    let encoded = percolator::memcomparable_key(key);
-    if region.contains(&encoded) {
+pub(super) fn check_key(
+    api: Api,
+    region: &Region,
+    mode: Mode,
+    key: &[u8],
+) -> Result<(), Misrouted> {
+    check_mode(api, mode, key)?;
+    if region.contains(&api.in_region(key)) {
         return Ok(());
     }
     Err(Misrouted::Region(Box::new(errorpb::Error {
@@ -178,16 +189,20 @@ pub(super) fn check_key(region: &Region, mode: Mode, key: &[u8]) -> Result<(), M
 }
 
 /// Whether a key is of the mode.
-pub(super) fn check_mode(mode: Mode, key: &[u8]) -> Result<(), Misrouted> {
-    match key.first() {
-        Some(first) if *first == mode.prefix() => Ok(()),
-        _ => Err(Misrouted::Wrong(format!(
-            "a key of {} requests begins with `{}`, and this one does not: raw and transactional keys are apart",
-            match mode {
-                Mode::Raw => "raw",
-                Mode::Transactional => "transactional",
-            },
-            char::from(mode.prefix())
-        ))),
+fn check_mode(api: Api, mode: Mode, key: &[u8]) -> Result<(), Misrouted> {
+    if api.mode_of(key) == Some(mode) {
+        return Ok(());
     }
+    let (kind, other, prefix) = match mode {
+        Mode::Raw => ("raw", "transactional", 'r'),
+        Mode::Transactional => ("transactional", "raw", 'x'),
+    };
+    Err(Misrouted::Wrong(match api {
+        Api::V2 => format!(
+            "a key of {kind} requests begins with `{prefix}`, and this one does not: raw and transactional keys are apart"
+        ),
+        Api::V1Raw | Api::V1Transactional => format!(
+            "the cluster was created for {other} keys of API version 1, and this is a {kind} request: create one for {kind} keys, or with version 2 for both"
+        ),
+    }))
 }

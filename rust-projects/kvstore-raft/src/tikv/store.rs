@@ -2,8 +2,16 @@
 //!
 //! ```text
 //!   read    tell InFlight --> does this node lead? --> snapshot --> decide
-//!   change  latch --> does this node lead? --> tell InFlight --> snapshot --> decide --> log --> applied --> unlatch, wake who waits
+//!                 '--> its oracle gave the timestamp ---^
+//!   change  latch --> tell InFlight --> snapshot --> decide --> log --> applied --> unlatch, wake who waits
+//!                                                      '--> nothing to change: does this node lead? --> reply
 //! ```
+//!
+//! Who changes something asks no majority before: that the log takes the changes in the same term says that nobody else led meanwhile. A
+//! decision that changes nothing is told only after a majority was asked.
+//!
+//! Nor does who reads at a timestamp that this node's oracle gave, in this term or before. Another leader gives none below those, and commits at none below
+//! its own; so whatever is committed below the timestamp was locked or committed here when it was given.
 //!
 //! A change goes on when its client is gone: the latches are held until it is known to be applied, or never to be.
 
@@ -15,7 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use percolator::{
     Acquire, Column, Columns, Deadlock, Decided, InFlight, Latches, LockInfo, Refusal, Request,
-    SafePoints, Ticket, Timestamp, decode_key,
+    Ticket, Timestamp, decode_key,
 };
 use raft::{Refused, Term};
 use replica::{Answer, Changes, Epoch, Lead};
@@ -23,7 +31,9 @@ use storage::{Batch, Op, Reader};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::api::KnownApi;
 use super::oracle::LeaderOracle;
+use super::points::safe_points;
 use super::waiters::Waiters;
 use crate::node::Inbox;
 use crate::view::{Shared, Standing};
@@ -48,6 +58,8 @@ pub(super) enum Failure {
     Unknown,
     /// The region changed.
     Stale,
+    /// Nobody was given this timestamp.
+    NeverGiven(Timestamp),
     /// There was too much to do for [`PATIENCE`].
     Busy,
     /// Something is wrong with this node.
@@ -74,6 +86,7 @@ pub(super) struct Store {
     shared: Shared,
     inbox: Inbox,
     oracle: LeaderOracle,
+    pub(super) api: KnownApi,
     state: Mutex<State>,
     tickets: AtomicU64,
 }
@@ -86,6 +99,8 @@ pub(super) struct State {
     in_flight: InFlight,
     /// The term in which `in_flight` heard of all that was read under earlier leaders.
     synced_in: Term,
+    /// The last lead that a majority confirmed: all that earlier leaders committed is applied in its engine.
+    lead: Option<Lead>,
     pub(super) waiters: Waiters,
 }
 
@@ -111,9 +126,11 @@ impl Drop for Held<'_> {
 
 impl Store {
     pub(super) fn new(shared: Shared, inbox: Inbox) -> Self {
+        let api = KnownApi::new(shared.look().api);
         Self {
             shared,
             inbox,
+            api,
             oracle: LeaderOracle::default(),
             state: Mutex::default(),
             tickets: AtomicU64::new(1),
@@ -137,12 +154,15 @@ impl Store {
         self.shared.look().standing.clone()
     }
 
-    /// Timestamps, above all that anybody was given before.
+    /// So many timestamps for each who asks, above all that anybody was given before.
     ///
     /// # Errors
     /// [`Failure`].
-    pub(super) async fn timestamps(&self, count: u64) -> Result<percolator::Timestamps, Failure> {
-        self.oracle.take(self, count).await
+    pub(super) async fn timestamps(
+        &self,
+        counts: &[u64],
+    ) -> Result<Vec<percolator::Timestamps>, Failure> {
+        self.oracle.take(self, counts).await
     }
 
     /// Whether this node leads, and all that is committed.
@@ -151,8 +171,30 @@ impl Store {
     /// [`Failure::NotLeader`].
     pub(super) async fn lead(&self) -> Result<Lead, Failure> {
         match self.inbox.lead().await {
-            Answer::Leads(lead) => Ok(lead),
+            Answer::Leads(lead) => {
+                self.state().lead = Some(lead.clone());
+                Ok(lead)
+            }
             _ => Err(Failure::NotLeader),
+        }
+    }
+
+    /// What a decision can rest on that will be confirmed: as far as this node knows it leads, in a term in which a majority confirmed that before.
+    fn presumed_lead(&self) -> Option<Lead> {
+        let before = self.state().lead.clone()?;
+        let view = self.shared.look();
+        let leads = view.standing.leader == Some(view.identity.node);
+        (leads && view.standing.term == before.term).then_some(before)
+    }
+
+    /// Whether what was decided in `term` may be told: no other leader had come when this was asked for.
+    ///
+    /// # Errors
+    /// [`Failure::NotLeader`].
+    async fn confirm(&self, term: Term) -> Result<(), Failure> {
+        match self.lead().await?.term == term {
+            true => Ok(()),
+            false => Err(Failure::NotLeader),
         }
     }
 
@@ -170,11 +212,31 @@ impl Store {
         ts: Timestamp,
         epoch: Epoch,
     ) -> Result<R::Reply, Failure> {
+        let presumed = self.presumed_lead();
+        let gave = presumed.filter(|lead| self.oracle.has_given(lead.term, ts));
+        if gave.is_none() && ts != Timestamp::MAX {
+            self.check_given(ts).await?;
+        }
         let announced = request.announce(self.ticket(), &mut self.state().in_flight);
         announced.map_err(Failure::Refused)?;
-        let view = self.view(epoch).await?;
+        let view = match gave {
+            Some(lead) => {
+                self.still_at(epoch)?;
+                lead.engine.snapshot()?
+            }
+            None => self.view(epoch).await?,
+        };
         safe_points(&*view)?.check(ts).map_err(Failure::Refused)?;
         Ok(request.decide(Columns::new(&*view))?.reply)
+    }
+
+    /// Somebody who invents timestamps would take later commits with him: they must lie above all that was read at.
+    async fn check_given(&self, ts: Timestamp) -> Result<(), Failure> {
+        let now = self.timestamps(&[1]).await?;
+        match now.iter().any(|now| ts > now.last()) {
+            true => Err(Failure::NeverGiven(ts)),
+            false => Ok(()),
+        }
     }
 
     /// All that was committed before this was asked for.
@@ -209,7 +271,7 @@ impl Store {
         let store = Arc::clone(self);
         detached(async move {
             let (held, term, decided) = store.decide(request, epoch).await?;
-            store.finish(held, term, epoch, decided?).await
+            store.finish(held, term, epoch, decided).await
         })
         .await
     }
@@ -232,8 +294,9 @@ impl Store {
                     Err(Failure::Refused(Refusal::Locked(locks))) if Instant::now() < deadline => {
                         locks
                     }
-                    decided => return store.finish(held, term, epoch, decided?).await,
+                    decided => return store.finish(held, term, epoch, decided).await,
                 };
+                // A lead that is over is found out by the next try, at the latest when the time is up.
                 // While the latch is held, so that nobody unlocks in between.
                 let woken = store.wait_for(&request, &locks, held.ticket, deadline)?;
                 let ticket = held.ticket;
@@ -263,14 +326,17 @@ impl Store {
         waiting.map_err(Failure::Deadlock)
     }
 
-    /// Latches the keys of a request and decides it, if this node leads: then gives the latches, and the term that the decision is good for.
+    /// Latches the keys of a request and decides it: gives the latches, and the term that the decision is good for if it is confirmed.
     async fn decide<R: Request>(
         &self,
         mut request: R,
         epoch: Epoch,
     ) -> Result<(Held<'_>, Term, Result<Decided<R::Reply>, Failure>), Failure> {
         let held = self.latch(request.latched()).await?;
-        let lead = self.lead().await?;
+        let lead = match self.presumed_lead() {
+            Some(lead) => lead,
+            None => self.lead().await?,
+        };
         self.sync(lead.term).await?;
         self.still_at(epoch)?;
         let announced = request.announce(held.ticket, &mut self.state().in_flight);
@@ -280,21 +346,27 @@ impl Store {
         Ok((held, lead.term, decided.map_err(Failure::from)))
     }
 
-    /// Has changes applied, releases latches, and wakes those who waited for locks that are gone.
+    /// Has changes applied, releases latches, and wakes those who waited for locks that are gone. Confirms a decision that changes nothing.
     async fn finish<T>(
         &self,
         held: Held<'_>,
         term: Term,
         epoch: Epoch,
-        decided: Decided<T>,
+        decided: Result<Decided<T>, Failure>,
     ) -> Result<T, Failure> {
-        if !decided.changes.is_empty() {
-            let unlocked = unlocked(&decided.changes);
-            self.apply(term, epoch, decided.changes).await?;
-            drop(held);
-            let mut state = self.state();
-            unlocked.iter().for_each(|key| state.waiters.wake(key));
-        }
+        let decided = match decided {
+            Ok(decided) if !decided.changes.is_empty() => decided,
+            other => {
+                drop(held);
+                self.confirm(term).await?;
+                return other.map(|decided| decided.reply);
+            }
+        };
+        let unlocked = unlocked(&decided.changes);
+        self.apply(term, epoch, decided.changes).await?;
+        drop(held);
+        let mut state = self.state();
+        unlocked.iter().for_each(|key| state.waiters.wake(key));
         Ok(decided.reply)
     }
 
@@ -325,9 +397,11 @@ impl Store {
             return Ok(());
         }
         // On the heap: it comes back to this store.
-        let upto = Box::pin(self.timestamps(1)).await?.last();
+        let given = Box::pin(self.timestamps(&[1])).await?;
         let mut state = self.state();
-        state.in_flight.saw(upto);
+        given
+            .iter()
+            .for_each(|given| state.in_flight.saw(given.last()));
         state.synced_in = state.synced_in.max(term);
         Ok(())
     }
@@ -335,32 +409,6 @@ impl Store {
     /// Somebody counts on nobody committing at or below `ts` any more.
     pub(super) fn saw(&self, ts: Timestamp) {
         self.state().in_flight.saw(ts);
-    }
-
-    /// The safe points.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub(super) async fn safe_points(&self) -> Result<SafePoints, Failure> {
-        safe_points(self.lead().await?.engine.latest())
-    }
-
-    /// Changes the safe points.
-    ///
-    /// # Errors
-    /// [`Failure`]: nothing was changed, or nobody knows.
-    pub(super) async fn change_safe_points<T>(
-        &self,
-        change: impl FnOnce(&mut SafePoints) -> T,
-    ) -> Result<T, Failure> {
-        let _held = self.latch(BTreeSet::from([SAFE_POINTS_KEY.into()])).await?;
-        let lead = self.lead().await?;
-        let mut points = safe_points(lead.engine.latest())?;
-        let changed = change(&mut points);
-        let mut batch = Batch::new();
-        batch.put(SAFE_POINTS_KEY, points.encode());
-        self.apply_anywhere(lead.term, batch).await?;
-        Ok(changed)
     }
 
     /// Has changes applied that hold for every epoch.
@@ -410,22 +458,6 @@ impl Store {
     }
 }
 
-/// Where the safe points are kept: no user key is there.
-const SAFE_POINTS_KEY: &[u8] = b"s";
-
-/// The safe points, as of a view.
-///
-/// # Errors
-/// [`Failure::Broken`].
-pub(super) fn safe_points(view: &dyn Reader) -> Result<SafePoints, Failure> {
-    let Some(bytes) = view.get(SAFE_POINTS_KEY)? else {
-        return Ok(SafePoints::new());
-    };
-    SafePoints::decode(&bytes).ok_or_else(|| {
-        Failure::Broken("the safe points are of another version; run `kvs-admin verify`".into())
-    })
-}
-
 /// Runs to its end even if nobody waits for it.
 async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -457,3 +489,6 @@ fn unlocked(changes: &Batch) -> Vec<Bytes> {
     });
     deleted.map(|(key, _)| key).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What a leader removes in the background: versions that nobody can read any more, and raw values whose time is over.
+//! What a leader does in the background: gives a new cluster its version of the API, and removes versions that nobody can read any more and raw values whose time is over.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,13 +11,28 @@ use tokio::time::sleep;
 
 use super::store::{Failure, Store};
 use super::{now_ms, values};
+use crate::view::View;
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Before the next try of what only a leader can do.
+const RETRY: Duration = Duration::from_millis(20);
 /// Between two pages of a round, so that clients hardly notice.
 const BREATH: Duration = Duration::from_millis(5);
 /// Keys looked at, and removed with one entry, at a time.
 const PAGE: usize = 256;
+
+/// Has a new cluster get its version of the API as soon as somebody leads; goes on as long as the node does.
+pub(super) async fn learn_api(store: Arc<Store>) {
+    let leads = |view: &View| view.standing.leader == Some(view.identity.node);
+    loop {
+        store.shared().until(leads).await;
+        match store.api.learn(&store).await {
+            Ok(()) => return,
+            Err(_) => sleep(RETRY).await,
+        }
+    }
+}
 
 /// Goes on as long as the node does.
 pub(super) async fn keep_up(store: Arc<Store>) {

@@ -1,10 +1,12 @@
 //! What must hold of what clients saw, given what is recorded in the end.
 //!
-//! The timestamps of all transactions are known, so snapshot isolation need not be inferred: each read has one right answer.
+//! The timestamps of all transactions are known, so snapshot isolation need not be inferred: each read has one right answer. Circles of
+//! dependencies are looked for all the same, by a checker that knows nothing of timestamps (`history::snapshot`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use history::snapshot::{self, Fate, Transaction};
 use percolator::{Column, Timestamp, Write, WriteKind, decode_key, default_key};
 use storage::{Direction, KeyRange, Reader};
 
@@ -46,6 +48,12 @@ impl Committed {
         value.clone()
     }
 
+    /// The start of the transaction whose value `key` had at `ts`, or which had deleted it.
+    fn writer_at(&self, key: &Bytes, ts: Timestamp) -> Option<Timestamp> {
+        let (_, (writer, _)) = self.0.get(key)?.range(..=ts).next_back()?;
+        Some(*writer)
+    }
+
     /// When a transaction committed `key`, and what it wrote.
     fn by(&self, key: &Bytes, start_ts: Timestamp) -> Option<(Timestamp, &Option<Bytes>)> {
         let mut versions = self.0.get(key)?.iter();
@@ -73,7 +81,58 @@ pub(crate) fn check(history: &[Seen], committed: &Committed) -> Result<(), Strin
         ends.extend(end.map(|commit_ts| (seen, commit_ts)));
     }
     first_committer_wins(&ends)?;
-    real_time(history)
+    real_time(history)?;
+    no_circle(history, committed)
+}
+
+/// What was seen is snapshot isolation for somebody who knows only which transaction wrote what was read.
+fn no_circle(history: &[Seen], committed: &Committed) -> Result<(), String> {
+    let numbers = history.iter().enumerate();
+    let numbers = numbers.map(|(number, seen)| (seen.start_ts, number));
+    let numbers: HashMap<_, _> = numbers.collect();
+    // Those of the first transaction count as there from the beginning.
+    let number = |writer: Option<Timestamp>| writer.and_then(|ts| numbers.get(&ts).copied());
+    let all = history.iter().map(|seen| {
+        let end = seen
+            .writes
+            .keys()
+            .find_map(|key| committed.by(key, seen.start_ts));
+        let end = end.map(|(commit_ts, _)| commit_ts);
+        let mut reads: Vec<_> = seen
+            .reads
+            .keys()
+            .map(|key| (key, committed.writer_at(key, seen.start_ts)))
+            .collect();
+        // What is locked stays until the commit; nobody knows until when it stays without one.
+        if let Some(before) = end.and_then(Timestamp::previous) {
+            let locked = seen.locked.keys();
+            reads.extend(locked.map(|key| (key, committed.writer_at(key, before))));
+        }
+        let named = reads.into_iter();
+        let named = named.map(|(key, writer)| (key, (name(key), number(writer))));
+        let (writes, reads): (Vec<_>, Vec<_>) =
+            named.partition(|(key, _)| seen.writes.contains_key(*key));
+        Transaction {
+            called: seen.from,
+            fate: match (seen.told, end) {
+                (Told::Committed(_), _) => Fate::Committed(seen.to),
+                (Told::Aborted, _) | (Told::Unknown, None) => Fate::Aborted,
+                (Told::Unknown, Some(_)) => Fate::Unknown,
+            },
+            reads: reads.into_iter().map(|(_, seen)| seen).collect(),
+            writes: writes.into_iter().map(|(_, seen)| seen).collect(),
+        }
+    });
+    let all: Vec<_> = all.collect();
+    snapshot::check(&all)
+        .map(drop)
+        .map_err(|anomaly| anomaly.to_string())
+}
+
+/// A number for a key, as the checker of circles wants it: its last bytes.
+fn name(key: &Bytes) -> u64 {
+    key.iter()
+        .fold(0, |name, byte| name << 8 | u64::from(*byte))
 }
 
 /// What was read is what was committed at or below the start, also by those who aborted in the end.

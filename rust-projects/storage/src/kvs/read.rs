@@ -200,14 +200,9 @@ impl Scan {
         loop {
             let leaf = self.leaf.take().or_else(|| self.load_next(index))?;
             while let Some(at) = self.advance(&leaf) {
-                let key = leaf.key(at);
-                if self.is_past(key) {
-                    self.next = None;
-                    return None;
-                }
                 let version = leaf.visible_at(at, seq).filter(Version::is_put);
-                if let Some(version) = version.filter(|_| self.range.contains(key)) {
-                    let key = Bytes::copy_from_slice(key);
+                if let Some(version) = version {
+                    let key = Bytes::copy_from_slice(leaf.key(at));
                     self.leaf = Some(leaf);
                     return Some(Step { key, version });
                 }
@@ -251,21 +246,21 @@ impl Scan {
             self.first_bound()
         };
         self.started = true;
-        let leaf = match self.direction {
+        let (leaf, next) = match self.direction {
             Direction::Forward => {
                 let from = from.unwrap_or_default();
-                let (leaf, next) = index.leaf_from(&from);
+                let (leaf, next) = index.leaf_from(&from, &self.range);
                 self.at = leaf.lower_bound(&from);
-                self.next = next;
-                leaf
+                (leaf, next)
             }
             Direction::Reverse => {
-                let (leaf, next) = index.leaf_before(from.as_deref());
+                let (leaf, next) = index.leaf_before(from.as_deref(), &self.range);
                 self.at = from.map_or(leaf.len(), |before| leaf.lower_bound(&before));
-                self.next = next;
-                leaf
+                (leaf, next)
             }
         };
+        // A leaf shows its keys of the range only, so they do not tell that the range is over.
+        self.next = next.filter(|next| !self.is_past(next));
         Some(leaf)
     }
 
@@ -285,13 +280,14 @@ impl Scan {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeSet, HashMap};
     use std::path::Path;
 
     use super::super::index::fingerprint_of;
     use super::super::{LogEngine, Options};
+    use super::Scan;
     use crate::file::fault::FaultFs;
-    use crate::{Batch, Durability, Engine, Error, Reader};
+    use crate::{Batch, Direction, Durability, Engine, Error, KeyRange, Reader, Seq};
 
     /// Two keys of equal length whose fingerprints are the same.
     fn twins() -> [Vec<u8>; 2] {
@@ -326,6 +322,29 @@ mod tests {
         let error = shared.get(b"key", || shared.visible()).unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
         assert_eq!(shared.get(b"other", || shared.visible()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_scan_of_a_few_keys_does_not_go_on_behind_them() {
+        let engine = open();
+        let mut batch = Batch::new();
+        for n in 0..5000_u32 {
+            batch.put(n.to_be_bytes().to_vec(), b"value".to_vec());
+        }
+        engine.write(&batch).unwrap();
+        let [start, end] = [2000_u32, 2002].map(|n| n.to_be_bytes().to_vec());
+        for direction in [Direction::Forward, Direction::Reverse] {
+            let range = KeyRange::half_open(start.clone(), end.clone());
+            let mut scan = Scan::new(&range, direction);
+            let mut leaves = BTreeSet::new();
+            let mut keys = 0;
+            while scan.next_put(&engine.shared.index, Seq::MAX).is_some() {
+                keys += 1;
+                leaves.insert(scan.next.clone());
+            }
+            assert_eq!(keys, 2);
+            assert!(scan.next.is_none() && leaves.len() <= 2, "{leaves:?}");
+        }
     }
 
     #[test]

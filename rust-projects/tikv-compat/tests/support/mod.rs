@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tikv_client::{Config, RawClient, TransactionClient};
 
-/// For whatever has to happen in the end.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// For whatever has to happen in the end. The client gives pessimistic locks 20 seconds to live.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A node, killed at the end of the test.
 struct Node(Child);
@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     dir: tempfile::TempDir,
     first_port: u16,
     nodes: Vec<Option<Node>>,
+    /// The version of TiKV's API that it is created with.
+    api: &'static str,
 }
 
 impl Cluster {
@@ -47,7 +49,18 @@ impl Cluster {
             dir: tempfile::tempdir().expect("there is room for a directory"),
             first_port: ports.start,
             nodes: (0..nodes).map(|_| None).collect(),
+            api: "2",
         }
+    }
+
+    /// As [`Self::start`] with another version of TiKV's API.
+    pub(crate) fn start_with_api(nodes: usize, api: &'static str) -> Self {
+        let mut cluster = Self {
+            api,
+            ..Self::place(nodes)
+        };
+        (1..=nodes).for_each(|id| cluster.run(id));
+        cluster
     }
 
     /// Starts a node, again or for the first time.
@@ -61,9 +74,15 @@ impl Cluster {
             .arg(self.dir.path().join(id.to_string()))
             .arg(self.first_port.to_string())
             .arg(self.nodes.len().to_string())
+            .arg(self.api)
             .stderr(log.expect("the directory can be written"))
             .spawn();
         self.nodes[id - 1] = Some(Node(child.expect("cargo has built the program")));
+    }
+
+    /// From the next start of a node on.
+    pub(crate) fn set_api(&mut self, api: &'static str) {
+        self.api = api;
     }
 
     /// SIGKILL.
@@ -79,8 +98,13 @@ impl Cluster {
     }
 
     pub(crate) async fn transactions(&self) -> TransactionClient {
+        self.transactions_with(Config::default().with_default_keyspace())
+            .await
+    }
+
+    pub(crate) async fn transactions_with(&self, config: Config) -> TransactionClient {
         until("a transactional client connects", async || {
-            let config = Config::default().with_default_keyspace();
+            let config = config.clone();
             TransactionClient::new_with_config(self.endpoints(), config)
                 .await
                 .ok()
@@ -89,8 +113,13 @@ impl Cluster {
     }
 
     pub(crate) async fn raw(&self) -> RawClient {
+        self.raw_with(Config::default().with_default_keyspace())
+            .await
+    }
+
+    pub(crate) async fn raw_with(&self, config: Config) -> RawClient {
         until("a raw client connects", async || {
-            let config = Config::default().with_default_keyspace();
+            let config = config.clone();
             RawClient::new_with_config(self.endpoints(), config)
                 .await
                 .ok()

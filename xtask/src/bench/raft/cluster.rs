@@ -102,6 +102,7 @@ pub(crate) struct Cluster {
     setup: Setup,
     nodes: Vec<Process>,
     addrs: Vec<SocketAddr>,
+    peer_addrs: Vec<SocketAddr>,
 }
 
 impl Cluster {
@@ -126,6 +127,7 @@ impl Cluster {
             setup,
             nodes,
             addrs: addrs.iter().map(|addr| addr[0]).collect(),
+            peer_addrs: addrs.iter().map(|addr| addr[1]).collect(),
         };
         cluster.all_are_up_to_date().await?;
         Ok(cluster)
@@ -140,6 +142,11 @@ impl Cluster {
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = usize> + use<> {
         1..=self.nodes.len()
+    }
+
+    /// Where nodes, and clients of TiKV, find each node.
+    pub(crate) fn peer_addrs(&self) -> Vec<String> {
+        self.peer_addrs.iter().map(SocketAddr::to_string).collect()
     }
 
     /// The node that says that it leads.

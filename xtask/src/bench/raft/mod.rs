@@ -13,7 +13,7 @@ mod page;
 use std::path::Path;
 use std::time::Duration;
 
-use self::cluster::{Cluster, NODES, Setup, Side};
+pub(crate) use self::cluster::{Cluster, NODES, Setup, Side};
 use self::load::{KEYS, VALUE_BYTES, Work};
 use super::error::{Result, doing};
 use super::job::{Figures, quiet_disk};

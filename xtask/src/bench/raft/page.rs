@@ -8,13 +8,13 @@ use super::load::{Work, latency_figure, rate_figure};
 use super::{FAILOVER, FAILOVERS, LOAD, READERS, WRITERS};
 use crate::bench::aims::{Aim, Goal, Unit};
 use crate::bench::error::{Result, doing};
-use crate::bench::page::{aims_table, measured, milliseconds, shown, table, thousands, with_range};
+use crate::bench::page::{
+    aims_table, fill, measured, milliseconds, shown, table, thousands, with_range,
+};
 use crate::bench::plots::{self, Bars};
 use crate::bench::report::{Report, Section, percentile};
 
 const TEMPLATE: &str = include_str!("page.template");
-/// Written by hand: what holds back what falls short. It becomes part of the page.
-const FINDINGS: &str = "benchmarks-raft-findings.md";
 
 /// Writes the page and the plots into `out`.
 pub(crate) fn write(report: &Report, out: &Path) -> Result<()> {
@@ -25,25 +25,13 @@ pub(crate) fn write(report: &Report, out: &Path) -> Result<()> {
     draw_rates(section(LOAD), &plots.join("raft-put.svg"))?;
     draw_latencies(section(LOAD), &plots.join("raft-latency.svg"))?;
     draw_failover(section(FAILOVER), &plots.join("raft-failover.svg"))?;
-    let findings = std::fs::read_to_string(out.join(FINDINGS)).unwrap_or_default();
-    let findings = match findings.trim() {
-        "" => "Nothing is noted yet.",
-        findings => findings,
-    };
-    let mut page = TEMPLATE.to_owned();
-    for (name, text) in [
+    let texts = [
         ("aims", aims_table(&aims(section(LOAD)))),
         ("load", load_table(section(LOAD))),
         ("failover", failover_table(section(FAILOVER))),
         ("measured", measured(report)),
-        ("findings", findings.to_owned()),
-    ] {
-        page = page.replace(&format!("{{{{{name}}}}}"), text.trim_end());
-    }
-    let path = out.join("benchmarks-raft.md");
-    std::fs::write(&path, page).map_err(doing("write the page"))?;
-    eprintln!("bench: wrote {}", path.display());
-    Ok(())
+    ];
+    fill(out, "benchmarks-raft", TEMPLATE, &texts)
 }
 
 fn cases() -> impl Iterator<Item = (Work, usize)> {

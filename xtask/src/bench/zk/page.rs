@@ -5,13 +5,11 @@ use std::path::Path;
 use super::{CIRCOM, Circuit, HASHED, HASHES, PROVE, PROVED, Side, WITNESS, figure};
 use crate::bench::aims::{Aim, Goal, Unit};
 use crate::bench::error::{Result, doing};
-use crate::bench::page::{aims_table, measured, mebibytes, shown, table, with_range};
+use crate::bench::page::{aims_table, fill, measured, mebibytes, shown, table, with_range};
 use crate::bench::plots::{self, Bars};
 use crate::bench::report::{Report, Section, Spread};
 
 const TEMPLATE: &str = include_str!("page.template");
-/// Written by hand: what holds back what falls short. It becomes part of the page.
-const FINDINGS: &str = "benchmarks-zk-findings.md";
 
 /// Writes the page and the plots into `out`.
 pub(crate) fn write(report: &Report, out: &Path) -> Result<()> {
@@ -22,13 +20,7 @@ pub(crate) fn write(report: &Report, out: &Path) -> Result<()> {
     let prove = section(PROVE);
     draw_ratios(prove, &plots.join("zk-ratio.svg"))?;
     draw_memory(prove, &plots.join("zk-memory.svg"))?;
-    let findings = std::fs::read_to_string(out.join(FINDINGS)).unwrap_or_default();
-    let findings = match findings.trim() {
-        "" => "Nothing is noted yet.",
-        findings => findings,
-    };
-    let mut page = TEMPLATE.to_owned();
-    for (name, text) in [
+    let texts = [
         ("aims", aims_table(&aims(prove))),
         ("circuits", circuits_table(prove)),
         ("prove", prove_table(prove)),
@@ -38,14 +30,8 @@ pub(crate) fn write(report: &Report, out: &Path) -> Result<()> {
         ("witness", witness_table(section(WITNESS))),
         ("hashes", hashes_table(section(HASHES))),
         ("measured", measured(report)),
-        ("findings", findings.to_owned()),
-    ] {
-        page = page.replace(&format!("{{{{{name}}}}}"), text.trim_end());
-    }
-    let path = out.join("benchmarks-zk.md");
-    std::fs::write(&path, page).map_err(doing("write the page"))?;
-    eprintln!("bench: wrote {}", path.display());
-    Ok(())
+    ];
+    fill(out, "benchmarks-zk", TEMPLATE, &texts)
 }
 
 /// The figure `what` of a circuit by a side.

@@ -46,7 +46,7 @@ use self::leaf::{LEAF_MAX, Leaf, fingerprint};
 use self::node::{Mid, Top};
 pub(super) use self::version::{Entry, Found, Positions, Spot, Version};
 pub(super) use self::view::LeafView;
-use crate::Seq;
+use crate::{KeyRange, Seq};
 
 /// Most leaves in a mid. Copied once per leaf split.
 const MID_MAX: usize = 128;
@@ -141,8 +141,8 @@ impl Index {
         })
     }
 
-    /// The leaf whose range holds `key`, and the lower bound of the leaf after it.
-    pub(super) fn leaf_from(&self, key: &[u8]) -> (LeafView, Option<Box<[u8]>>) {
+    /// The leaf whose range holds `key`, with its keys of `range`, and the lower bound of the leaf after it.
+    pub(super) fn leaf_from(&self, key: &[u8], range: &KeyRange) -> (LeafView, Option<Box<[u8]>>) {
         let top = self.top.load();
         let mid_at = top.child_for(key);
         let mid = top.children[mid_at].load();
@@ -152,11 +152,18 @@ impl Index {
         } else {
             (mid_at + 1 < top.children.len()).then(|| top.bound(mid_at + 1).into())
         };
-        (LeafView::new(mid.children[leaf_at].load_full()), next)
+        (
+            LeafView::new(mid.children[leaf_at].load_full(), range),
+            next,
+        )
     }
 
-    /// The last leaf that can hold keys below `key` (`None`: any), and its lower bound unless it is the first leaf.
-    pub(super) fn leaf_before(&self, key: Option<&[u8]>) -> (LeafView, Option<Box<[u8]>>) {
+    /// The last leaf that can hold keys below `key` (`None`: any), with its keys of `range`, and its lower bound unless it is the first leaf.
+    pub(super) fn leaf_before(
+        &self,
+        key: Option<&[u8]>,
+        range: &KeyRange,
+    ) -> (LeafView, Option<Box<[u8]>>) {
         let top = self.top.load();
         let mid_at = top.child_before(key);
         let mid = top.children[mid_at].load();
@@ -168,7 +175,10 @@ impl Index {
             _ => mid.bound(leaf_at),
         };
         let bound = (!first).then(|| bound.into());
-        (LeafView::new(mid.children[leaf_at].load_full()), bound)
+        (
+            LeafView::new(mid.children[leaf_at].load_full(), range),
+            bound,
+        )
     }
 }
 
@@ -293,7 +303,7 @@ mod tests {
         let mut found = Vec::new();
         let mut from: Box<[u8]> = Box::default();
         loop {
-            let (leaf, next) = index.leaf_from(&from);
+            let (leaf, next) = index.leaf_from(&from, &KeyRange::all());
             for at in leaf.lower_bound(&from)..leaf.len() {
                 let version = leaf.visible_at(at, Seq::MAX).unwrap();
                 found.push((leaf.key(at).to_vec(), version));
@@ -309,7 +319,7 @@ mod tests {
         let mut found = Vec::new();
         let mut before: Option<Box<[u8]>> = None;
         loop {
-            let (leaf, low) = index.leaf_before(before.as_deref());
+            let (leaf, low) = index.leaf_before(before.as_deref(), &KeyRange::all());
             let end = before
                 .as_deref()
                 .map_or(leaf.len(), |key| leaf.lower_bound(key));

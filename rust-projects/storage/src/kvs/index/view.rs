@@ -1,12 +1,12 @@
-//! A leaf as a scan sees it: its keys in order, as they were when the scan came by.
+//! A leaf as a scan sees it: its keys of the range in order, as they were when the scan came by.
 
 use std::sync::Arc;
 
 use super::leaf::{At, Leaf};
 use super::version::Version;
-use crate::Seq;
+use crate::{KeyRange, Seq};
 
-/// The keys of a leaf in order, with all versions that were published before.
+/// The keys of a leaf in a range, in order, with all versions that were published before.
 #[derive(Debug)]
 pub(crate) struct LeafView {
     leaf: Arc<Leaf>,
@@ -16,9 +16,8 @@ pub(crate) struct LeafView {
 }
 
 impl LeafView {
-    pub(super) fn new(leaf: Arc<Leaf>) -> Self {
-        let sorted = leaf.sorted();
-        let records: Vec<At> = sorted.records().collect();
+    pub(super) fn new(leaf: Arc<Leaf>, range: &KeyRange) -> Self {
+        let records = leaf.records_within(range);
         let mut keys = Vec::new();
         let mut ends = Vec::with_capacity(records.len());
         for &record in &records {

@@ -128,6 +128,7 @@ impl LeafBuilder {
             used: AtomicU32::new(used as u32),
             cells: self.cells,
             area: self.area.into(),
+            order: ArcSwapOption::empty(),
             long_keys: ArcSwapOption::from(
                 (!self.long_keys.is_empty()).then(|| Arc::new(self.long_keys)),
             ),

@@ -22,9 +22,11 @@
 //! goes by the record.
 
 mod build;
+mod order;
 mod sorted;
 
 use std::cmp::Ordering as Order;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -32,8 +34,9 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 pub(super) use self::build::LeafBuilder;
+use self::order::Ordered;
 use super::version::{Entry, Positions, Spot, Version};
-use crate::Seq;
+use crate::{KeyRange, Seq};
 
 /// Cells of a leaf.
 const CELLS: usize = 128;
@@ -77,6 +80,8 @@ pub(crate) struct Leaf {
     cells: [Cell; CELLS],
     area: Box<[AtomicU64]>,
     long_keys: ArcSwapOption<Vec<Bytes>>,
+    /// For scans; none before the first.
+    order: ArcSwapOption<Ordered>,
 }
 
 /// The leaf has no room for a change: tidy it first.
@@ -274,6 +279,37 @@ impl Leaf {
             .then(a.key_len.cmp(&b.key_len))
     }
 
+    /// Where the key of `record` stands to `key`.
+    fn compare_key(&self, record: At, key: &[u8]) -> Order {
+        let links = self.links(record);
+        if links.key_len == LONG {
+            return self.long_key(links.key_at)[..].cmp(key);
+        }
+        let len = key.len() as u64;
+        let words = links.key_len.min(len).div_ceil(8) as usize;
+        let stored = (links.key_at..).map(|at| self.word(at));
+        stored
+            .take(words)
+            .cmp(words_of(key).take(words))
+            .then(links.key_len.cmp(&len))
+    }
+
+    fn is_from_start(&self, record: At, range: &KeyRange) -> bool {
+        match &range.start {
+            Bound::Included(start) => self.compare_key(record, start).is_ge(),
+            Bound::Excluded(start) => self.compare_key(record, start).is_gt(),
+            Bound::Unbounded => true,
+        }
+    }
+
+    fn is_before_end(&self, record: At, range: &KeyRange) -> bool {
+        match &range.end {
+            Bound::Included(end) => self.compare_key(record, end).is_le(),
+            Bound::Excluded(end) => self.compare_key(record, end).is_lt(),
+            Bound::Unbounded => true,
+        }
+    }
+
     pub(super) fn version(&self, record: At) -> Version {
         let place = self.area[record.0 as usize + 1].load(Ordering::Acquire);
         Version::of_words([self.word(record.0), place, self.word(record.0 + 2)])
@@ -377,7 +413,8 @@ impl Leaf {
         let free = probe(print).find(|&at| self.cells[at].word.load(Ordering::Relaxed) == 0);
         let free = free.expect("there are more cells than keys");
         self.publish(free, print, record, version);
-        self.count.store(count + 1, Ordering::Relaxed);
+        // For `order`: whoever sees a later count sees this key.
+        self.count.store(count + 1, Ordering::Release);
         Ok(())
     }
 

@@ -53,7 +53,7 @@ impl Leaf {
     }
 
     /// The first bytes of a key, as a number that compares as they do.
-    fn key_head(&self, record: At) -> u64 {
+    pub(super) fn key_head(&self, record: At) -> u64 {
         let links = self.links(record);
         match links.key_len {
             0 => 0,

@@ -1,0 +1,245 @@
+//! The store over a node that does as it is told.
+
+use std::sync::atomic::AtomicBool;
+
+use percolator::{Commit, Get, Intent, Mode, Mutation, Prewrite, ReadAt};
+use raft::LogId;
+use storage::{Engine, MemoryEngine};
+
+use super::*;
+use crate::inbox::{Bounds, Incoming, Limit};
+use crate::node::Input;
+use crate::tikv::Api;
+use crate::tls::Credentials;
+use crate::view::View;
+
+/// A node of term 1 that keeps what it is given at once, for as long as it leads.
+struct Led {
+    leads: AtomicBool,
+    questions: AtomicU64,
+    engine: Arc<MemoryEngine>,
+}
+
+impl Led {
+    fn serve(&self, incoming: &Incoming) {
+        while let Some(input) = incoming.next(Duration::from_secs(30)) {
+            let leads = self.leads.load(Ordering::Relaxed);
+            match input {
+                Input::Stop => return,
+                Input::Lead(asker) => {
+                    self.questions.fetch_add(1, Ordering::Relaxed);
+                    asker.tell(match leads {
+                        true => Answer::Leads(Lead {
+                            term: 1,
+                            engine: Arc::clone(&self.engine) as _,
+                        }),
+                        false => Answer::Refused(Refused::NotLeader(None)),
+                    });
+                }
+                Input::Decided(changes, asker) => asker.tell(match leads {
+                    true => {
+                        self.engine.write(&changes.batch).unwrap();
+                        Answer::Done(LogId { term: 1, index: 1 })
+                    }
+                    false => Answer::Unknown,
+                }),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn key() -> Bytes {
+    Bytes::from_static(b"k")
+}
+
+struct World {
+    store: Arc<Store>,
+    node: Arc<Led>,
+    inbox: Inbox,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let limit = Limit {
+            count: 2,
+            bytes: 1 << 20,
+        };
+        let (inbox, incoming) = Inbox::new(Bounds {
+            clients: limit,
+            peers: limit,
+        });
+        let identity = crate::identity::Identity {
+            node: 1,
+            ..Default::default()
+        };
+        let shared = Shared::new(View {
+            cluster: identity.cluster_text(),
+            identity,
+            token: None,
+            registry: Arc::default(),
+            standing: Standing {
+                term: 1,
+                leader: Some(1),
+                ..Standing::default()
+            },
+            founders: BTreeSet::new(),
+            given: None,
+            credentials: Credentials::default(),
+            api: Api::V2,
+        });
+        let node = Arc::new(Led {
+            leads: AtomicBool::new(true),
+            questions: AtomicU64::new(0),
+            engine: Arc::new(MemoryEngine::new()),
+        });
+        let serving = Arc::clone(&node);
+        let thread = std::thread::spawn(move || serving.serve(&incoming));
+        Self {
+            store: Arc::new(Store::new(shared, inbox.clone())),
+            node,
+            inbox,
+            thread: Some(thread),
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.store.standing().region.epoch
+    }
+
+    async fn timestamp(&self) -> Timestamp {
+        self.store.timestamps(&[1]).await.unwrap()[0].last()
+    }
+
+    async fn prewrite(&self, start_ts: Timestamp) -> Result<(), Failure> {
+        let prewrite = Prewrite {
+            mutations: vec![Mutation::new(key(), Intent::Put(Bytes::from_static(b"v")))],
+            primary: key(),
+            start_ts,
+            ttl_ms: 3000,
+            txn_size: 1,
+            min_commit_ts: Timestamp::ZERO,
+            for_update_ts: Timestamp::ZERO,
+            mode: Mode::TwoPhases,
+        };
+        self.store.change(prewrite, self.epoch()).await.map(drop)
+    }
+
+    async fn commit(&self, start_ts: Timestamp, commit_ts: Timestamp) -> Result<(), Failure> {
+        let commit = Commit {
+            keys: vec![key()],
+            start_ts,
+            commit_ts,
+        };
+        self.store.change(commit, self.epoch()).await.map(drop)
+    }
+
+    async fn get(&self, ts: Timestamp) -> Result<Option<Bytes>, Failure> {
+        let get = Get {
+            key: key(),
+            at: ReadAt::new(ts),
+        };
+        self.store.read_at(get, ts, self.epoch()).await
+    }
+
+    fn questions(&self) -> u64 {
+        self.node.questions.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.inbox.stop();
+        let ended = self.thread.take().map(std::thread::JoinHandle::join);
+        assert!(ended.is_some_and(|ended| ended.is_ok()));
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().unwrap()
+}
+
+#[test]
+fn a_read_at_a_timestamp_of_ones_own_asks_nobody_and_others_do() {
+    runtime().block_on(async {
+        let world = World::new();
+        let start = world.timestamp().await;
+        world.prewrite(start).await.unwrap();
+        let commit = world.timestamp().await;
+        world.commit(start, commit).await.unwrap();
+        let own = world.timestamp().await;
+        let before = world.questions();
+        assert_eq!(world.get(own).await.unwrap().unwrap(), "v");
+        assert_eq!(world.get(start).await.unwrap(), None);
+        assert_eq!(world.questions(), before);
+        assert_eq!(world.get(Timestamp::MAX).await.unwrap().unwrap(), "v");
+        assert_eq!(world.questions(), before + 1, "the newest is asked for");
+        // Whoever is deposed and does not know it yet has all that lies below his own timestamps, and nothing else.
+        world.node.leads.store(false, Ordering::Relaxed);
+        assert_eq!(world.get(own).await.unwrap().unwrap(), "v");
+        let newest = world.get(Timestamp::MAX).await;
+        assert!(matches!(newest, Err(Failure::NotLeader)), "{newest:?}");
+    });
+}
+
+#[test]
+fn who_reads_at_a_timestamp_that_nobody_was_given_is_refused_and_moves_nothing() {
+    runtime().block_on(async {
+        let world = World::new();
+        let now = world.timestamp().await;
+        let ahead = Timestamp(now.0 + (3_600_000 << 18));
+        let read = world.get(ahead).await;
+        assert!(matches!(read, Err(Failure::NeverGiven(ts)) if ts == ahead));
+        assert!(world.get(now).await.unwrap().is_none());
+        let mut prewrite = Prewrite {
+            mutations: vec![Mutation::new(key(), Intent::Put(Bytes::from_static(b"v")))],
+            primary: key(),
+            start_ts: now,
+            ttl_ms: 3000,
+            txn_size: 1,
+            min_commit_ts: Timestamp::ZERO,
+            for_update_ts: Timestamp::ZERO,
+            mode: Mode::OnePhase {
+                max_read_ts: Timestamp::ZERO,
+            },
+        };
+        world.store.state().in_flight.begin(1, &mut prewrite);
+        assert!(matches!(prewrite.mode, Mode::OnePhase { max_read_ts } if max_read_ts == now));
+    });
+}
+
+#[test]
+fn what_is_refused_is_told_only_by_who_still_leads() {
+    runtime().block_on(async {
+        let world = World::new();
+        let start = world.timestamp().await;
+        let refused = world.commit(start, Timestamp(start.0 + 1)).await;
+        assert!(matches!(refused, Err(Failure::Refused(_))), "{refused:?}");
+        world.node.leads.store(false, Ordering::Relaxed);
+        let deposed = world.commit(start, Timestamp(start.0 + 1)).await;
+        assert!(matches!(deposed, Err(Failure::NotLeader)), "{deposed:?}");
+        let unknown = world.prewrite(start).await;
+        assert!(matches!(unknown, Err(Failure::Unknown)), "{unknown:?}");
+    });
+}
+
+#[test]
+fn who_finds_no_room_waits_for_it_and_is_told_so_after_a_second_and_a_half() {
+    runtime().block_on(async {
+        let world = World::new();
+        let start = world.timestamp().await;
+        world.prewrite(start).await.unwrap();
+        let places = (world.inbox.room(1).await, world.inbox.room(1).await);
+        let began = Instant::now();
+        let (crowded, waited) = tokio::join!(
+            world.commit(start, Timestamp(start.0 + 1)),
+            // Room in time is as good as room at once, for another key.
+            async { tokio::time::timeout(PATIENCE / 2, world.inbox.room(1)).await }
+        );
+        assert!(matches!(crowded, Err(Failure::Busy)), "{crowded:?}");
+        assert!(began.elapsed() >= PATIENCE && waited.is_err());
+        drop(places);
+        world.commit(start, Timestamp(start.0 + 1)).await.unwrap();
+    });
+}
