@@ -107,11 +107,6 @@ const TABLE: &[Row] = &[
         reason: "the shell around a replica; milestones are not its parts",
     },
     Row {
-        name: "tikv-compat",
-        may_use: &["kvstore-raft", "proto", "history"],
-        reason: "another's client, against nodes as processes",
-    },
-    Row {
         name: "raft-sim",
         may_use: &[
             "storage", "wire", "commands", "raft", "raft-log", "replica", "history",
@@ -215,6 +210,11 @@ const TABLE: &[Row] = &[
             "password-verifier",
         ],
         reason: "the command line over all applications",
+    },
+    Row {
+        name: "tikv-compat",
+        may_use: &["storage", "kvstore-raft", "proto", "history", "zk-prove"],
+        reason: "another's client, storage's engine on it and an application on that, against nodes as processes: tests that need both halves",
     },
     Row {
         name: "xtask",

@@ -182,6 +182,51 @@ pub trait Engine: Reader + Send + Sync + 'static {
     }
 }
 
+impl<T: Reader + ?Sized> Reader for Box<T> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        (**self).get(key)
+    }
+
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
+        (**self).multi_get(keys)
+    }
+
+    fn contains(&self, key: &[u8]) -> Result<bool> {
+        (**self).contains(key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Entries<'_> {
+        (**self).scan(range, direction)
+    }
+
+    fn scan_keys(&self, range: &KeyRange, direction: Direction) -> Keys<'_> {
+        (**self).scan_keys(range, direction)
+    }
+
+    fn approximate_size(&self, range: &KeyRange) -> Result<u64> {
+        (**self).approximate_size(range)
+    }
+}
+
+/// For programs that choose their engine when they run.
+impl<T: Engine + ?Sized> Engine for Box<T> {
+    fn kind(&self) -> EngineKind {
+        (**self).kind()
+    }
+
+    fn limits(&self) -> Limits {
+        (**self).limits()
+    }
+
+    fn write(&self, batch: &Batch) -> Result<()> {
+        (**self).write(batch)
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        (**self).put(key, value)
+    }
+}
+
 /// Views that later writes do not change.
 pub trait Snapshots: Engine {
     /// A view of the engine as of now; it outlives later writes, compaction and the handle it came from.

@@ -120,7 +120,61 @@ pub enum Error {
         /// The failure that poisoned it.
         cause: String,
     },
-    /// A failure inside an engine that is not ours (sled or fjall).
+    /// The engine keeps nothing in a directory. Give its address where the program takes one.
+    #[error(
+        "engine `{engine}` is in no directory: programs that offer it take its address, as in `--store tikv://127.0.0.1:2379`"
+    )]
+    NoDirectory {
+        /// The engine.
+        engine: EngineKind,
+    },
+    /// The program was built without the engine. Build it with the feature, or choose a directory.
+    #[error(
+        "{address}: this program was built without engine `tikv`: build it with `--features tikv`, or pass a directory"
+    )]
+    WithoutTikv {
+        /// What was asked for.
+        address: String,
+    },
+    /// The cluster does not answer. Nothing was written. Start it, or correct the address; then try again.
+    #[error(
+        "no answer from {address} ({cause}): is the cluster up? `kvs-node dev` starts one for development"
+    )]
+    Unreachable {
+        /// Whom we asked.
+        address: String,
+        /// What the last attempt met.
+        cause: String,
+    },
+    /// The connection failed while a batch was committed. It is there as a whole or not at all: read what it wrote once the
+    /// cluster answers again, and write it anew if it is not there.
+    #[error(
+        "{address} did not say whether the batch is written ({cause}): read what it wrote once the cluster answers, and write it again if it is not there"
+    )]
+    Undetermined {
+        /// Whom we asked.
+        address: String,
+        /// What the last attempt met.
+        cause: String,
+    },
+    /// Others kept writing the same keys. Nothing was written; try again, or have fewer writers.
+    #[error(
+        "others wrote the same keys at {address} all the time, {attempts} attempts failed: nothing was written, try again"
+    )]
+    Contended {
+        /// Whom we asked.
+        address: String,
+        /// How often the batch was tried.
+        attempts: u32,
+    },
+    /// The batch changes, or its range deletions find, more keys than the engine takes. Nothing was written; split the batch,
+    /// or delete parts of the range one after the other.
+    #[error("the batch concerns more than {max} keys: split it, or delete the range in parts")]
+    TooManyKeys {
+        /// Most keys accepted.
+        max: usize,
+    },
+    /// A failure inside an engine that is not ours (sled, fjall or tikv).
     #[error("engine `{engine}`: {message}")]
     Backend {
         /// The engine.

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 const FILE_NAME: &str = "KEYPROOF";
 
-/// The engines a data directory can belong to.
+/// The engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EngineKind {
     /// Our log-structured engine.
@@ -23,10 +23,13 @@ pub enum EngineKind {
     Fjall,
     /// Memory only; owns no directory.
     Memory,
+    /// A cluster that speaks TiKV's protocol. It has an address where the others have a directory, so no directory is
+    /// its own, and it is not among [`EngineKind::ALL`].
+    Tikv,
 }
 
 impl EngineKind {
-    /// Every kind, in the order help texts list them.
+    /// Every kind that is asked for by name beside a directory, in the order help texts list them.
     pub const ALL: [Self; 4] = [Self::Kvs, Self::Sled, Self::Fjall, Self::Memory];
 
     /// The name used in flags and in the identity file.
@@ -36,6 +39,7 @@ impl EngineKind {
             Self::Sled => "sled",
             Self::Fjall => "fjall",
             Self::Memory => "memory",
+            Self::Tikv => "tikv",
         }
     }
 }
@@ -49,7 +53,11 @@ impl fmt::Display for EngineKind {
 impl FromStr for EngineKind {
     type Err = String;
 
+    /// The kind of a name in [`EngineKind::ALL`].
     fn from_str(name: &str) -> std::result::Result<Self, String> {
+        if name == Self::Tikv.name() {
+            return Err(Error::NoDirectory { engine: Self::Tikv }.to_string());
+        }
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
@@ -152,7 +160,8 @@ impl Identity {
     /// [`EngineKind::Memory`] leaves whatever is there alone.
     ///
     /// # Errors
-    /// [`Error::WrongEngine`] when the data there is another's than `wanted`; otherwise as [`Identity::read_engine`].
+    /// [`Error::WrongEngine`] when the data there is another's than `wanted`; [`Error::NoDirectory`] for
+    /// [`EngineKind::Tikv`]; otherwise as [`Identity::read_engine`].
     pub fn choose(
         files: &dyn FileSystem,
         dir: &Path,
@@ -161,6 +170,7 @@ impl Identity {
         let found = Self::read_engine(files, dir)?;
         match (wanted, found) {
             (Some(EngineKind::Memory), _) => Ok(EngineKind::Memory),
+            (Some(engine @ EngineKind::Tikv), _) => Err(Error::NoDirectory { engine }),
             (Some(wanted), Some(found)) if wanted != found => Err(Error::WrongEngine {
                 dir: dir.to_owned(),
                 found,
@@ -237,5 +247,19 @@ mod tests {
         // It keeps nothing, so nothing there is in its way.
         let memory = choose(Some(EngineKind::Memory));
         assert_eq!(memory.unwrap(), EngineKind::Memory);
+    }
+
+    #[test]
+    fn an_engine_without_a_directory_is_neither_parsed_nor_chosen_nor_read_from_one() {
+        let parsed = "tikv".parse::<EngineKind>().unwrap_err();
+        assert!(parsed.contains("--store tikv://"), "{parsed}");
+        let (files, dir) = (FaultFs::new(), Path::new("/data"));
+        let chosen = Identity::choose(&files, dir, Some(EngineKind::Tikv));
+        assert!(matches!(chosen, Err(Error::NoDirectory { .. })));
+        files.create_dir_all(dir).unwrap();
+        let path = Identity::path(dir);
+        files.write_durably(&path, b"keyproof tikv 1\n").unwrap();
+        let read = Identity::read(&files, dir);
+        assert!(matches!(read, Err(Error::Corrupt { .. })), "{read:?}");
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! One set of traits by capability ([`Reader`], [`Engine`], [`Snapshots`], [`Durability`], [`Checkpoint`]) and four
 //! engines: [`kvs`], our log-structured one; [`MemoryEngine`]; and two established libraries behind the same
-//! traits, [`SledEngine`] and [`FjallEngine`].
+//! traits, [`SledEngine`] and [`FjallEngine`]. With the feature `tikv` there is a fifth, [`tikv`]: a cluster that speaks TiKV's
+//! protocol. A [`Location`] is what a user writes to choose between a directory and a cluster.
 //!
 //! # What it guarantees
 //!
@@ -14,7 +15,7 @@
 //!
 //! # What it does not
 //!
-//! It knows no time (expiry belongs to the layer above), no network and no async runtime.
+//! It knows no time (expiry belongs to the layer above), and but for engine `tikv` no network and no async runtime.
 
 mod batch;
 mod engine;
@@ -24,10 +25,12 @@ pub mod fjall_engine;
 mod flush;
 mod identity;
 pub mod kvs;
+mod location;
 pub mod log;
 pub mod memory;
 mod range;
 pub mod sled_engine;
+pub mod tikv;
 
 pub use batch::{Batch, Op};
 pub use engine::{
@@ -37,6 +40,7 @@ pub use engine::{
 pub use error::{Error, Result};
 pub use fjall_engine::FjallEngine;
 pub use identity::{EngineKind, Identity, Owner};
+pub use location::{Location, LocationError};
 pub use memory::MemoryEngine;
 pub use range::KeyRange;
 pub use sled_engine::SledEngine;

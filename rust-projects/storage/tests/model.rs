@@ -6,6 +6,8 @@
 
 #[path = "contract/engines.rs"]
 mod engines;
+#[path = "contract/subject.rs"]
+mod subject;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -16,7 +18,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use storage::{Batch, Direction, Durability, Engine, KeyRange, Op, Reader, Snapshots, SyncPolicy};
 
-use engines::{Fjall, Kvs, KvsSmall, Memory, Sled, Subject};
+use engines::{Fjall, Kvs, KvsSmall, Memory, Sled};
+use subject::Subject;
 
 type Map = BTreeMap<Bytes, Bytes>;
 type Snapshot = Box<dyn Reader + Send + Sync>;

@@ -3,6 +3,8 @@
 //! ```text
 //! compat-node ID DATA_DIR FIRST_PORT NODES API_VERSION      ports: of node k FIRST_PORT + 2 (k - 1) for RESP, one more for all else
 //! ```
+//!
+//! It ends with its standard input, so that nothing goes on after a test that was killed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -17,6 +19,11 @@ fn main() -> ExitCode {
         eprintln!("usage: compat-node ID DATA_DIR FIRST_PORT NODES API_VERSION");
         return ExitCode::from(2);
     };
+    // A crash is what clients have to live with anyway: nothing is finished before.
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

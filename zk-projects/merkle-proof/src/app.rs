@@ -14,8 +14,8 @@ use crate::member::Member;
 use crate::statement::{Private, Public, PublicValue, TREE, ValuePath, leaf_of};
 
 const LEAVES: TreeStore<3> = TreeStore::new("merkle/leaves", TREE);
-/// Leaves that are appended by one batch.
-const PIECE: usize = 1 << 14;
+/// Leaves that are appended by one batch: with the tree's nodes, within the limits of every engine.
+const PIECE: usize = 1 << 12;
 
 /// Why a group's directory refused something.
 #[derive(Debug, thiserror::Error)]

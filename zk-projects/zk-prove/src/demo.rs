@@ -72,7 +72,7 @@ pub(crate) fn run(app: Option<&str>, output: Output) -> Result<Outcome, Failure>
         ));
     }
     let directory = tempfile::tempdir().map_err(Failure::io("create", Path::new("a directory")))?;
-    let mut world = World::open(directory.path(), Remembered::nothing())?;
+    let mut world = World::open(directory.path(), Remembered::nothing(), None)?;
     let mut rows = Vec::new();
     for (name, demo) in chosen {
         output.note(&format!(

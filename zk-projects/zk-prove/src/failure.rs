@@ -100,6 +100,16 @@ pub(crate) enum Failure {
     Mixer(#[from] MixerError),
     #[error("{} does not hold names and addresses of contracts: move the directory away to begin anew", .0.display())]
     Contracts(PathBuf),
+    #[error("{} does not say where stores are: restore it from a backup", .0.display())]
+    Stores(PathBuf),
+    #[error("--store: {0}")]
+    Store(#[from] storage::tikv::AddressError),
+    #[error("--store: {store} has data of its own already, of another directory or an older copy of this one's. {} keeps it in {current}: name that, or a place where nothing is", directory.display())]
+    StoreTaken {
+        store: storage::Location,
+        current: storage::Location,
+        directory: PathBuf,
+    },
     #[error(transparent)]
     Chain(#[from] ChainFileError),
     #[error("the contract did not take it: {0}")]

@@ -5,7 +5,8 @@
 //! DIR/chain.json        the chain
 //! DIR/contracts.json    name -> address
 //! DIR/keys/mixer/...    demo keys, made when they are first needed
-//! DIR/mixer/...         what an application keeps, in the storage engine
+//! DIR/mixer/...         what an application keeps, in the storage engine; or elsewhere, see `stores`
+//! DIR/wallet-.../...    a wallet's notes, which are secret and stay here
 //! ```
 //!
 //! A transaction is written before an application takes up its events, so that a tree or wallet never knows of one that the chain has
@@ -24,10 +25,12 @@ use proof::statement::Statement;
 use smart_contracts::chain::{Block, Chain, Receipt};
 use smart_contracts::verifier;
 use storage::kvs::{LogEngine, Options};
+use storage::{Engine, Location};
 
 use crate::failure::Failure;
 use crate::paths;
 use crate::ready::{Ready, constraints_of, make_key};
+use crate::stores::Stores;
 
 /// The account that deploys contracts and sends transactions where a verb names no other. Nobody has its key: the chain asks for none.
 pub(crate) const OPERATOR: Address = address!("0x00000000000000000000000000000000000a11ce");
@@ -41,13 +44,19 @@ pub(crate) struct World {
     chain: Chain,
     contracts: BTreeMap<String, Address>,
     remembered: Remembered,
+    stores: Stores,
     /// Held until the end; a second verb would overwrite the chain of the first.
     _lock: File,
 }
 
 impl World {
-    /// Opens the world in a directory, which is made if it is absent.
-    pub(crate) fn open(directory: &Path, remembered: Remembered) -> Result<Self, Failure> {
+    /// Opens the world in a directory, which is made if it is absent. `store` is where its applications' stores are to be, if the user
+    /// said so.
+    pub(crate) fn open(
+        directory: &Path,
+        remembered: Remembered,
+        store: Option<Location>,
+    ) -> Result<Self, Failure> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -74,6 +83,7 @@ impl World {
             chain,
             contracts,
             remembered,
+            stores: Stores::new(directory, store),
             _lock: lock,
         })
     }
@@ -104,8 +114,13 @@ impl World {
         paths::write(&self.directory.join(CONTRACTS), &text)
     }
 
-    /// Where a wallet or a tree keeps its data.
-    pub(crate) fn engine(&self, name: &str) -> Result<LogEngine, Failure> {
+    /// Where an application keeps what everybody may know: here, or wherever the user wants it.
+    pub(crate) fn shared_store(&self, name: &str) -> Result<Box<dyn Engine>, Failure> {
+        self.stores.open(name)
+    }
+
+    /// Where a wallet keeps its data, which is secret: always here.
+    pub(crate) fn private_store(&self, name: &str) -> Result<LogEngine, Failure> {
         Ok(LogEngine::open(
             &self.directory.join(name),
             Options::default(),

@@ -42,8 +42,21 @@ reply! {
         self.error = Some(error);
         Ok(())
     };
-    GetResponse BatchGetResponse ScanResponse CommitResponse BatchRollbackResponse TxnHeartBeatResponse CheckTxnStatusResponse
+    GetResponse CommitResponse BatchRollbackResponse TxnHeartBeatResponse CheckTxnStatusResponse
     CheckSecondaryLocksResponse ScanLockResponse ResolveLockResponse
+}
+
+reply! {
+    fn set_key(&mut self, error: pb::KeyError) -> Result<(), Status> {
+        // tikv-client looks at the pairs only, and would take no pairs for the end of what is there.
+        self.pairs = vec![pb::KvPair {
+            error: Some(error.clone()),
+            ..pb::KvPair::default()
+        }];
+        self.error = Some(error);
+        Ok(())
+    };
+    BatchGetResponse ScanResponse
 }
 
 reply! {

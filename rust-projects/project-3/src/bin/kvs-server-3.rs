@@ -60,7 +60,7 @@ fn run(arguments: &Arguments) -> Result<std::convert::Infallible, Error> {
     match kind {
         EngineKind::Kvs => serve(KvStore::open(directory)?, kind, arguments.addr),
         EngineKind::Sled => serve(SledKvsEngine::open(directory)?, kind, arguments.addr),
-        EngineKind::Fjall | EngineKind::Memory => Err(Error::OtherEngine(kind)),
+        EngineKind::Fjall | EngineKind::Memory | EngineKind::Tikv => Err(Error::OtherEngine(kind)),
     }
 }
 

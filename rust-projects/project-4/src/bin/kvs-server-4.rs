@@ -83,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     match kind {
         EngineKind::Kvs => with_pool(KvStore::open(directory)?, kind, arguments),
         EngineKind::Sled => with_pool(SledKvsEngine::open(directory)?, kind, arguments),
-        EngineKind::Fjall | EngineKind::Memory => Err(Error::OtherEngine(kind)),
+        EngineKind::Fjall | EngineKind::Memory | EngineKind::Tikv => Err(Error::OtherEngine(kind)),
     }
 }
 

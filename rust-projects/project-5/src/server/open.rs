@@ -6,7 +6,8 @@ use std::sync::Arc;
 use storage::file::RealFs;
 use storage::kvs::{self, LogEngine, Recovery};
 use storage::{
-    Durability, EngineKind, FjallEngine, Identity, MemoryEngine, Result, SledEngine, SyncPolicy,
+    Durability, EngineKind, Error, FjallEngine, Identity, MemoryEngine, Result, SledEngine,
+    SyncPolicy,
 };
 
 /// An open engine, and what it tells about itself for INFO.
@@ -34,6 +35,7 @@ pub(crate) fn open(
         EngineKind::Sled => without_stats(SledEngine::open(dir, policy)?),
         EngineKind::Fjall => without_stats(FjallEngine::open(dir, policy)?),
         EngineKind::Memory => without_stats(MemoryEngine::new()),
+        engine @ EngineKind::Tikv => Err(Error::NoDirectory { engine }),
     }
 }
 

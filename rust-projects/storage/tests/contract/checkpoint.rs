@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use storage::{Batch, Checkpoint, Engine, KeyRange, SyncPolicy};
 
-use crate::engines::Subject;
-use crate::{all, fresh, get, open, put};
+use crate::{Subject, all, fresh, get, open, put};
 
 macro_rules! tests {
     ($subject:ty) => {

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use storage::{Batch, Direction, Engine, Error, KeyRange, Reader};
 
-use crate::engines::Subject;
-use crate::{all, fresh, get, keys, pairs, put};
+use crate::{Subject, all, fresh, get, keys, pairs, put};
 
 macro_rules! tests {
     ($subject:ty) => {

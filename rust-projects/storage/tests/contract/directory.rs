@@ -6,8 +6,7 @@ use storage::{
     Batch, Durability, Engine, EngineKind, Error, Identity, KeyRange, Owner, SyncPolicy,
 };
 
-use crate::engines::Subject;
-use crate::{all, fresh, get, open, put};
+use crate::{Subject, all, fresh, get, open, put};
 
 macro_rules! tests {
     ($subject:ty) => {

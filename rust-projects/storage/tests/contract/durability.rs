@@ -5,8 +5,7 @@ use std::sync::Mutex;
 
 use storage::{Batch, Durability, Engine, Error, Reader, Seq, SyncPolicy};
 
-use crate::engines::Subject;
-use crate::{fresh, get, open};
+use crate::{Subject, fresh, get, open};
 
 macro_rules! tests {
     ($subject:ty) => {

@@ -4,22 +4,9 @@
 use std::path::Path;
 
 use storage::kvs::{LogEngine, Options};
-use storage::{Engine, EngineKind, FjallEngine, MemoryEngine, Result, SledEngine, SyncPolicy};
+use storage::{EngineKind, FjallEngine, MemoryEngine, Result, SledEngine, SyncPolicy};
 
-/// How tests open an engine.
-pub(crate) trait Subject {
-    /// The engine.
-    type Engine: Engine;
-
-    /// Its kind.
-    const KIND: EngineKind;
-
-    /// Opens the data directory `dir`, or makes one.
-    fn open(dir: &Path, policy: SyncPolicy) -> Result<Self::Engine>;
-
-    /// Whether data survives dropping the engine.
-    const KEEPS_DATA: bool = true;
-}
+use crate::Subject;
 
 /// [`MemoryEngine`].
 pub(crate) struct Memory;

@@ -2,8 +2,7 @@
 
 use storage::{Batch, Direction, Engine, KeyRange, Snapshots};
 
-use crate::engines::Subject;
-use crate::{all, fresh, get, pairs, put};
+use crate::{Subject, all, fresh, get, pairs, put};
 
 macro_rules! tests {
     ($subject:ty) => {

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use storage::{Batch, Durability, Reader};
 
-use crate::engines::Subject;
-use crate::fresh;
+use crate::{Subject, fresh};
 
 macro_rules! tests {
     ($subject:ty) => {

@@ -6,9 +6,10 @@
 mod ports;
 
 use std::fs::File;
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use storage::tikv::{Options, TikvEngine};
 use tikv_client::{Config, RawClient, TransactionClient};
 
 /// For whatever has to happen in the end. The client gives pessimistic locks 20 seconds to live.
@@ -75,6 +76,8 @@ impl Cluster {
             .arg(self.first_port.to_string())
             .arg(self.nodes.len().to_string())
             .arg(self.api)
+            // Held by the child's handle, and closed with this process.
+            .stdin(Stdio::piped())
             .stderr(log.expect("the directory can be written"))
             .spawn();
         self.nodes[id - 1] = Some(Node(child.expect("cargo has built the program")));
@@ -95,6 +98,31 @@ impl Cluster {
         let port = |id: usize| self.first_port + 2 * u16::try_from(id).expect("small") + 1;
         let ids = 0..self.nodes.len();
         ids.map(|id| format!("127.0.0.1:{}", port(id))).collect()
+    }
+
+    /// The address of a namespace for engine `tikv`.
+    pub(crate) fn address(&self, namespace: &str) -> storage::tikv::Address {
+        let nodes = self.endpoints().join(",");
+        let address = format!("tikv://{nodes}/{namespace}").parse();
+        address.expect("loopback's addresses and tests' namespaces are fine")
+    }
+
+    /// Engine `tikv` in a namespace, once the nodes have a leader.
+    pub(crate) fn engine(&self, namespace: &str) -> TikvEngine {
+        self.patient_engine(namespace, &Options::default())
+    }
+
+    /// As [`Cluster::engine`], with other options.
+    pub(crate) fn patient_engine(&self, namespace: &str, options: &Options) -> TikvEngine {
+        let address = self.address(namespace);
+        let began = Instant::now();
+        loop {
+            match TikvEngine::connect_with(&address, options) {
+                Ok(engine) => return engine,
+                Err(error) => assert!(began.elapsed() < DEADLINE, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) async fn transactions(&self) -> TransactionClient {
@@ -130,7 +158,7 @@ impl Cluster {
 
 /// Tries until there is a result.
 pub(crate) async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     loop {
         if let Some(result) = attempt().await {
             return result;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use smart_contracts::abi::Membership as contract;
 use smart_contracts::contracts::MEMBERSHIP;
 use smart_contracts::words::{proof_argument, word};
-use storage::kvs::LogEngine;
+use storage::Engine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub(crate) struct List<'w> {
     /// How long making the key took, if it was not there.
     setup: Option<Duration>,
     address: Address,
-    group: Group<LogEngine>,
+    group: Group<Box<dyn Engine>>,
 }
 
 /// A member that was made.
@@ -99,7 +99,7 @@ impl<'w> List<'w> {
     pub(crate) fn open(world: &'w mut World) -> Result<Self, Failure> {
         let (ready, setup) = world.ready()?;
         let verifier = world.verifier(&ready)?;
-        let group = Group::new(world.engine("merkle-proof")?);
+        let group = Group::new(world.shared_store("merkle-proof")?);
         let root = word(group.root()?);
         let address = world.contract("membership", || {
             let arguments = (verifier, OPERATOR, root).abi_encode();

@@ -14,7 +14,7 @@ use serde::Serialize;
 use smart_contracts::abi::Mixer as contract;
 use smart_contracts::contracts::MIXER;
 use smart_contracts::words::{number, proof_argument, word};
-use storage::kvs::LogEngine;
+use storage::Engine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
@@ -24,6 +24,9 @@ use crate::world::{OPERATOR, World};
 /// What every deposit is: one ether, in wei.
 const DENOMINATION: u128 = 1_000_000_000_000_000_000;
 
+/// Deposits that are taken up by one batch: within the limits of every engine.
+const PIECE: usize = 1 << 12;
+
 /// A mixer in a world.
 pub(crate) struct Pool<'w> {
     world: &'w mut World,
@@ -31,7 +34,7 @@ pub(crate) struct Pool<'w> {
     /// How long making the key took, if it was not there.
     setup: Option<Duration>,
     address: Address,
-    tree: Mixer<LogEngine>,
+    tree: Mixer<Box<dyn Engine>>,
 }
 
 /// A deposit that was made.
@@ -106,7 +109,7 @@ impl<'w> Pool<'w> {
             Ok((MIXER.creation_code(), arguments))
         })?;
         let mut pool = Self {
-            tree: Mixer::new(world.engine("mixer")?),
+            tree: Mixer::new(world.shared_store("mixer")?),
             world,
             ready,
             setup,
@@ -127,7 +130,9 @@ impl<'w> Pool<'w> {
             .skip(usize::try_from(known).unwrap_or(usize::MAX))
             .map(|event| number(event.commitment))
             .collect();
-        self.tree.deposited(known, &new)?;
+        for (piece, from) in new.chunks(PIECE).zip((known..).step_by(PIECE)) {
+            self.tree.deposited(from, piece)?;
+        }
         for event in self
             .world
             .chain()

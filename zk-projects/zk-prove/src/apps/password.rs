@@ -14,7 +14,7 @@ use serde::Serialize;
 use smart_contracts::abi::Registry as contract;
 use smart_contracts::contracts::REGISTRY;
 use smart_contracts::words::{proof_argument, word};
-use storage::kvs::LogEngine;
+use storage::Engine;
 
 use super::{Gas, Shown, milliseconds, read_secret_text};
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ pub(crate) struct Service<'w> {
     /// How long making the key took, if it was not there.
     setup: Option<Duration>,
     address: Address,
-    records: Registry<LogEngine>,
+    records: Registry<Box<dyn Engine>>,
 }
 
 /// A user that was registered.
@@ -97,7 +97,7 @@ impl<'w> Service<'w> {
             Ok((REGISTRY.creation_code(), (verifier,).abi_encode()))
         })?;
         Ok(Self {
-            records: Registry::new(world.engine("password-verifier")?, SERVICE),
+            records: Registry::new(world.shared_store("password-verifier")?, SERVICE),
             world,
             ready,
             setup,

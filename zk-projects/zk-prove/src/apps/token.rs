@@ -121,7 +121,7 @@ impl<'w> Account<'w> {
         // The address is no secret: its owner's number names the directory.
         let owner = keys.address().owner.to_string();
         let name = format!("wallet-{}", &owner[..owner.len().min(16)]);
-        let wallet = Wallet::open(world.engine(&name)?, keys)?;
+        let wallet = Wallet::open(world.private_store(&name)?, keys)?;
         let mut account = Self {
             world,
             ready,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use clap::{Args, Subcommand};
+use storage::Location;
 
 /// Where an application's chain and data are.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
     /// Directory with the local EVM, the keys and what the applications keep; made if it is absent
     #[arg(
@@ -18,13 +19,29 @@ pub(crate) struct Place {
     pub(crate) dir: PathBuf,
 }
 
+/// The same, of an application whose store may be elsewhere.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SharedPlace {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Keep what the application takes from the chain here, and not in --dir: a directory, or a cluster, as in
+    /// tikv://127.0.0.1:2379/mine. What there is already is copied, and later runs find it there without this option. Nothing of it is
+    /// secret; chain, keys, notes and secrets stay where they are
+    #[arg(
+        long,
+        value_name = "DIR|tikv://HOST:PORT[/NAMESPACE]",
+        env = "ZK_PROVE_STORE"
+    )]
+    pub(crate) store: Option<Location>,
+}
+
 /// Deposits into a pool, and withdrawals that show no link to them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mixer {
     /// Deposit one ether of the local chain and keep the note with which it can be withdrawn
     Deposit {
         #[command(flatten)]
-        place: Place,
+        place: SharedPlace,
         /// A new file for the note, readable by you alone
         #[arg(long, value_name = "FILE")]
         note: PathBuf,
@@ -32,7 +49,7 @@ pub(crate) enum Mixer {
     /// Withdraw a deposit to any address, without showing which deposit it was
     Withdraw {
         #[command(flatten)]
-        place: Place,
+        place: SharedPlace,
         /// The note
         #[arg(long, value_name = "FILE")]
         note: PathBuf,
@@ -79,7 +96,7 @@ pub(crate) enum Password {
 #[derive(Debug, Args)]
 pub(crate) struct User {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) place: SharedPlace,
     /// The user's name
     #[arg(long)]
     pub(crate) user: String,
@@ -100,7 +117,7 @@ pub(crate) enum Merkle {
     /// Add leaves to the list and tell the contract
     Build {
         #[command(flatten)]
-        place: Place,
+        place: SharedPlace,
         /// One number on each line
         #[arg(long, value_name = "FILE")]
         leaves: PathBuf,
@@ -111,7 +128,7 @@ pub(crate) enum Merkle {
     /// Prove membership, and ask the contract
     Prove {
         #[command(flatten)]
-        place: Place,
+        place: SharedPlace,
         /// Add these leaves first, as `build` does
         #[arg(long, value_name = "FILE")]
         leaves: Option<PathBuf>,

@@ -10,21 +10,21 @@ use crate::apps::mixer::{self, Payment, Pool};
 use crate::apps::password::{self, Credentials, Service};
 use crate::apps::read_secret_text;
 use crate::apps::token::{Account, To};
-use crate::args::apps::{Merkle, Mixer, Password, Place, Token, WalletFile};
+use crate::args::apps::{Merkle, Mixer, Password, SharedPlace, Token, WalletFile};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::world::World;
 
 use super::{Outcome, remembered};
 
-fn open(place: &Place) -> Result<World, Failure> {
-    World::open(&place.dir, remembered())
+fn open(at: SharedPlace) -> Result<World, Failure> {
+    World::open(&at.place.dir, remembered(), at.store)
 }
 
 pub(super) fn mixer(verb: Mixer, output: Output) -> Result<Outcome, Failure> {
     match verb {
         Mixer::Deposit { place, note } => {
-            let mut world = open(&place)?;
+            let mut world = open(place)?;
             let deposited = Pool::open(&mut world)?.deposit(&note)?;
             output.print(&deposited)?;
         }
@@ -41,7 +41,7 @@ pub(super) fn mixer(verb: Mixer, output: Output) -> Result<Outcome, Failure> {
                 relayer: relayer.unwrap_or_default(),
                 fee: fee.unwrap_or_default(),
             };
-            let mut world = open(&place)?;
+            let mut world = open(place)?;
             let withdrawn = Pool::open(&mut world)?.withdraw(&note, &payment)?;
             output.print(&withdrawn)?;
         }
@@ -65,7 +65,7 @@ fn password_from(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
 pub(super) fn password(verb: &Password, output: Output) -> Result<Outcome, Failure> {
     let (Password::Register { user, .. } | Password::Login { user, .. }) = verb;
     let password = password_from(user.password_file.as_deref())?;
-    let mut world = open(&user.place)?;
+    let mut world = open(user.place.clone())?;
     let mut credentials = Credentials {
         user: &user.user,
         password: password.as_bytes(),
@@ -96,7 +96,7 @@ pub(super) fn merkle(verb: Merkle, output: Output) -> Result<Outcome, Failure> {
             values,
         } => {
             let leaves = merkle::leaves_of(&leaves)?;
-            let mut world = open(&place)?;
+            let mut world = open(place)?;
             let built = List::open(&mut world)?.build(&leaves, values)?;
             output.print(&built)?;
         }
@@ -109,7 +109,7 @@ pub(super) fn merkle(verb: Merkle, output: Output) -> Result<Outcome, Failure> {
             message,
         } => {
             let leaves = leaves.as_deref().map(merkle::leaves_of).transpose()?;
-            let mut world = open(&place)?;
+            let mut world = open(place)?;
             let mut list = List::open(&mut world)?;
             if let Some(leaves) = leaves {
                 list.build(&leaves, value.is_some())?;
@@ -141,7 +141,7 @@ fn receiver(text: &str) -> Result<To, Failure> {
 }
 
 pub(super) fn token(verb: Token, output: Output) -> Result<Outcome, Failure> {
-    let of = |file: &WalletFile| open(&file.place);
+    let of = |file: &WalletFile| World::open(&file.place.dir, remembered(), None);
     match verb {
         Token::Mint { wallet, amount } => {
             let mut world = of(&wallet)?;
