@@ -182,7 +182,7 @@ fn possible(small: &Path) -> (Option<SmallDisk>, Vec<Kind>, Vec<String>) {
 /// The clients of a run.
 enum Clients {
     Keys(JoinHandle<()>),
-    Transactions(Bank),
+    Transactions(Box<Bank>),
 }
 
 impl Clients {
@@ -237,7 +237,8 @@ async fn inject(
         }
         Some(program) => {
             let log = dir.join("bank.log");
-            Clients::Transactions(Bank::start(program, arguments, seed, &endpoints, &log)?)
+            let bank = Bank::start(program, arguments, seed, &endpoints, &log)?;
+            Clients::Transactions(Box::new(bank))
         }
     };
     let began = Instant::now();

@@ -49,18 +49,18 @@ fn parse(value: &[u8]) -> Option<(u64, Writer)> {
 }
 
 /// A transaction of any kind. Few are pessimistic: if a node dies while one asks it for a lock, its client does not know of the lock, which then stays for the 20
-/// seconds that it has to live.
-fn options(rng: &mut SmallRng) -> TransactionOptions {
+/// seconds that it has to live. Also whether it is committed in two phases.
+fn options(rng: &mut SmallRng) -> (TransactionOptions, bool) {
     let options = match rng.random_range(0..10) {
         0 => TransactionOptions::new_pessimistic(),
         _ => TransactionOptions::new_optimistic(),
     };
-    let options = match rng.random_range(0..3) {
-        0 => options,
-        1 => options.use_async_commit(),
-        _ => options.try_one_pc(),
-    };
-    options.drop_check(CheckLevel::None)
+    let options = options.drop_check(CheckLevel::None);
+    match rng.random_range(0..3) {
+        0 => (options, true),
+        1 => (options.use_async_commit(), false),
+        _ => (options.try_one_pc(), false),
+    }
 }
 
 /// Whether the error says that nothing was and nothing will be done. Anything else leaves that open.
@@ -133,7 +133,7 @@ impl Bank {
     pub(crate) async fn transfer(&self, rng: &mut SmallRng) -> bool {
         let from = rng.random_range(0..self.accounts);
         let to = (from + rng.random_range(1..self.accounts)) % self.accounts;
-        let options = options(rng);
+        let (options, two_phases) = options(rng);
         let writer = self.begin();
         let Ok(mut transaction) = self.client.begin_with_options(options.clone()).await else {
             self.end(writer, Fate::Aborted, Vec::new(), Vec::new());
@@ -158,14 +158,19 @@ impl Bank {
         // In a task of its own: now and then the client panics when a node dies during an asynchronous commit.
         let committing = tokio::spawn(async move {
             let ended = transaction.commit().await;
-            if ended.is_err() {
-                give_up(transaction).await;
+            match &ended {
+                // Only then: where the primary key may be committed, a rollback would take away the other one.
+                Err(error) if two_phases && says_no(error) => give_up(transaction).await,
+                _ => {}
             }
             ended
         });
         let (fate, counter) = match committing.await {
             Ok(Ok(_)) => (Fate::Committed(self.now()), &self.counts.transfers),
-            Ok(Err(error)) if says_no(&error) => (Fate::Aborted, &self.counts.aborted),
+            // What is committed by its prewrites may have been, before the client sent them again.
+            Ok(Err(error)) if two_phases && says_no(&error) => {
+                (Fate::Aborted, &self.counts.aborted)
+            }
             Ok(Err(_)) | Err(_) => (Fate::Unknown, &self.counts.unknown),
         };
         count(counter);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ASKERS, CLIENTS, Case, Commit, Contention, SIZES, STORE, TRANSACTIONS};
+use super::{ASKERS, Case, Commit, Contention, SIZES, STORE, TRANSACTIONS};
 use crate::bench::aims::{Aim, Goal, Unit};
 use crate::bench::error::{Result, doing};
 use crate::bench::page::{
@@ -111,8 +111,11 @@ fn reads_table(section: &Section) -> String {
     table(["", "/s", "against raw gets", "p50", "p99"], rows)
 }
 
-/// What is written: a name, and the case for so many keys at a time.
-const WRITES: [(&str, fn(usize) -> Case); 5] = [
+/// The case for so many keys at a time.
+type BySize = fn(usize) -> Case;
+
+/// What is written: a name, and the case.
+const WRITES: [(&str, BySize); 5] = [
     ("raw put", Case::RawPut),
     ("two phases", |size| {
         Case::optimistic(Commit::TwoPhase, size)
@@ -248,6 +251,7 @@ fn draw_latencies(section: &Section, path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CLIENTS;
     use super::*;
     use crate::bench::job::Figures;
     use crate::bench::report::Sample;
