@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use percolator::{
     Ticket, Timestamp, decode_key,
 };
 use raft::{Refused, Term};
-use replica::{Answer, Changes, Epoch, Lead};
+use replica::{Answer, Changes, Epoch, Lead, StateEngine};
 use storage::{Batch, Op, Reader};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -99,8 +99,8 @@ pub(super) struct State {
     in_flight: InFlight,
     /// The term in which `in_flight` heard of all that was read under earlier leaders.
     synced_in: Term,
-    /// The last lead that a majority confirmed: all that earlier leaders committed is applied in its engine.
-    lead: Option<Lead>,
+    /// The last lead that a majority confirmed: all that earlier leaders committed is applied in its engine. Who owns the engine may close it.
+    lead: Option<(Term, Weak<dyn StateEngine>)>,
     pub(super) waiters: Waiters,
 }
 
@@ -172,7 +172,7 @@ impl Store {
     pub(super) async fn lead(&self) -> Result<Lead, Failure> {
         match self.inbox.lead().await {
             Answer::Leads(lead) => {
-                self.state().lead = Some(lead.clone());
+                self.state().lead = Some((lead.term, Arc::downgrade(&lead.engine)));
                 Ok(lead)
             }
             _ => Err(Failure::NotLeader),
@@ -181,10 +181,11 @@ impl Store {
 
     /// What a decision can rest on that will be confirmed: as far as this node knows it leads, in a term in which a majority confirmed that before.
     fn presumed_lead(&self) -> Option<Lead> {
-        let before = self.state().lead.clone()?;
+        let (term, engine) = self.state().lead.clone()?;
         let view = self.shared.look();
         let leads = view.standing.leader == Some(view.identity.node);
-        (leads && view.standing.term == before.term).then_some(before)
+        let engine = engine.upgrade()?;
+        (leads && view.standing.term == term).then_some(Lead { term, engine })
     }
 
     /// Whether what was decided in `term` may be told: no other leader had come when this was asked for.
