@@ -130,5 +130,6 @@ fn counts(bank: &Bank) -> serde_json::Value {
         "looks": counts.looks.load(Ordering::Relaxed),
         "aborted": counts.aborted.load(Ordering::Relaxed),
         "unknown": counts.unknown.load(Ordering::Relaxed),
+        "false_commits": counts.false_commits.load(Ordering::Relaxed),
     })
 }

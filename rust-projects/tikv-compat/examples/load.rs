@@ -215,13 +215,13 @@ impl Worker {
         match self.arguments.work {
             Work::RawGet => {
                 let key = self.key();
-                found(self.raw.get(key).await?)
+                found(self.raw.get(key).await?.as_ref())
             }
             Work::RawPut => self.raw_put().await,
             Work::Get => self.get().await,
             Work::BeginAndGet => {
                 let mut transaction = self.transactions.begin_with_options(reading()).await?;
-                found(transaction.get(self.key()).await?)
+                found(transaction.get(self.key()).await?.as_ref())
             }
             Work::Write => self.write().await,
             Work::Timestamp => {
@@ -267,7 +267,7 @@ impl Worker {
         self.acquired = Some((at.clone(), left - 1));
         // A new one each time: a snapshot remembers what it has read.
         let mut snapshot = self.transactions.snapshot(at, reading());
-        found(snapshot.get(self.key()).await?)
+        found(snapshot.get(self.key()).await?.as_ref())
     }
 
     async fn write(&mut self) -> Result<bool> {
@@ -322,7 +322,7 @@ fn is_conflict(error: &tikv_client::Error) -> bool {
     }
 }
 
-fn found(value: Option<Vec<u8>>) -> Result<bool> {
+fn found(value: Option<&Vec<u8>>) -> Result<bool> {
     match value {
         Some(_) => Ok(true),
         None => Err("a read found nothing: fill the store first".into()),

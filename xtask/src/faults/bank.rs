@@ -28,6 +28,8 @@ pub(crate) struct Figures {
     pub(crate) aborted: u64,
     /// Transfers of unknown outcome.
     pub(crate) unknown: u64,
+    /// Transfers that the client reported as committed and the cluster did not show.
+    pub(crate) false_commits: u64,
     /// Transactions that the checker found committed, looks included; 0 until the end.
     #[serde(default)]
     pub(crate) committed: u64,

@@ -168,10 +168,11 @@ impl fmt::Display for Summary {
             None => self.write_keys(f)?,
             Some(figures) => writeln!(
                 f,
-                "transfers: {}, of unknown outcome: {}, not done: {}; looks: {}\n\
+                "transfers: {}, of unknown outcome: {}, wrongly reported as done: {}, not done: {}; looks: {}\n\
                  the checker saw {} committed, {} of them told by others only, and {} dependencies",
                 figures.transfers,
                 figures.unknown,
+                figures.false_commits,
                 figures.aborted,
                 figures.looks,
                 figures.committed,
