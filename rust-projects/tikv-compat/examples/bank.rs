@@ -1,4 +1,4 @@
-//! The bank of the tests as a program, for as long as its input stays open: `cargo xtask faults --load transactions` runs it.
+//! A bank as a program, for as long as its input stays open: `cargo xtask faults --load transactions` runs it.
 //!
 //! Each second it prints how many transactions have ended, and how, as a line of JSON; the last line says what the checker found.
 
@@ -14,7 +14,7 @@ use tikv_client::{Config, TransactionClient};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 
-#[path = "../tests/support/bank.rs"]
+#[path = "support/bank.rs"]
 mod bank;
 
 use bank::Bank;
