@@ -26,7 +26,6 @@ mod order;
 mod sorted;
 
 use std::cmp::Ordering as Order;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -36,7 +35,7 @@ use bytes::Bytes;
 pub(super) use self::build::LeafBuilder;
 use self::order::Ordered;
 use super::version::{Entry, Positions, Spot, Version};
-use crate::{KeyRange, Seq};
+use crate::Seq;
 
 /// Cells of a leaf.
 const CELLS: usize = 128;
@@ -292,22 +291,6 @@ impl Leaf {
             .take(words)
             .cmp(words_of(key).take(words))
             .then(links.key_len.cmp(&len))
-    }
-
-    fn is_from_start(&self, record: At, range: &KeyRange) -> bool {
-        match &range.start {
-            Bound::Included(start) => self.compare_key(record, start).is_ge(),
-            Bound::Excluded(start) => self.compare_key(record, start).is_gt(),
-            Bound::Unbounded => true,
-        }
-    }
-
-    fn is_before_end(&self, record: At, range: &KeyRange) -> bool {
-        match &range.end {
-            Bound::Included(end) => self.compare_key(record, end).is_le(),
-            Bound::Excluded(end) => self.compare_key(record, end).is_lt(),
-            Bound::Unbounded => true,
-        }
     }
 
     pub(super) fn version(&self, record: At) -> Version {

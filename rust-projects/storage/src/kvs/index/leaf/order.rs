@@ -2,6 +2,7 @@
 //!
 //! A seek that found the keys in no order would have to look at all of them; most seeks are for the few versions of one key.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -59,5 +60,21 @@ impl Leaf {
         });
         self.order.store(Some(Arc::clone(&order)));
         order
+    }
+
+    fn is_from_start(&self, record: At, range: &KeyRange) -> bool {
+        match &range.start {
+            Bound::Included(start) => self.compare_key(record, start).is_ge(),
+            Bound::Excluded(start) => self.compare_key(record, start).is_gt(),
+            Bound::Unbounded => true,
+        }
+    }
+
+    fn is_before_end(&self, record: At, range: &KeyRange) -> bool {
+        match &range.end {
+            Bound::Included(end) => self.compare_key(record, end).is_le(),
+            Bound::Excluded(end) => self.compare_key(record, end).is_lt(),
+            Bound::Unbounded => true,
+        }
     }
 }
