@@ -269,7 +269,8 @@ impl Graph {
         for (moment, ended) in moments {
             let node = self.follows.len();
             self.follows.push(Vec::new());
-            if nodes.insert(moment, node).is_some() || node > self.transactions {
+            nodes.insert(moment, node);
+            if node > self.transactions {
                 self.depends(node - 1, node, Dependency::Time);
             }
             for at in ended {

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use clap::ValueEnum;
 use tokio::process::{Child, Command};
 
 use crate::Api;
@@ -45,10 +44,8 @@ impl Dev {
             ),
             format!("--addr={}", Self::addr(self.port, index)),
             format!("--peer-addr={}", Self::addr(self.peer_port, index)),
+            format!("--api-version={}", self.api.name()),
         ];
-        if let Some(api) = self.api.to_possible_value() {
-            arguments.push(format!("--api-version={}", api.get_name()));
-        }
         let metrics = self.metrics_port.map(|port| Self::addr(port, index));
         arguments.extend(metrics.map(|addr| format!("--metrics-addr={addr}")));
         let peers = (0..self.nodes).filter(|&peer| peer != index);

@@ -27,7 +27,7 @@ use storage::{
 };
 use subject::Subject;
 use suite::{all, cases, contract, fresh, get, keys, pairs, put};
-use support::{Cluster, DEADLINE};
+use support::{Cluster, DEADLINE, wait_for};
 
 contract!(tikv: Tikv => core, snapshots);
 
@@ -79,11 +79,7 @@ fn pair_of(name: &[u8], value: &[u8]) -> Batch {
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < DEADLINE, "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(what, || holds().then_some(()));
 }
 
 #[test]

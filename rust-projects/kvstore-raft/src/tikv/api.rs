@@ -48,17 +48,18 @@ pub enum Api {
 }
 
 impl Api {
-    fn encode(self) -> &'static [u8] {
+    /// As `--api-version` takes it, and as the state keeps it.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::V2 => b"2",
-            Self::V1Raw => b"1-raw",
-            Self::V1Transactional => b"1-txn",
+            Self::V2 => "2",
+            Self::V1Raw => "1-raw",
+            Self::V1Transactional => "1-txn",
         }
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let all = Self::value_variants().iter();
-        all.copied().find(|api| api.encode() == bytes)
+        all.copied().find(|api| api.name().as_bytes() == bytes)
     }
 
     /// Whether clients of this version are served.
@@ -90,7 +91,7 @@ impl Api {
     /// What makes a new cluster one of this version.
     fn founding(self, epoch: Epoch) -> Batch {
         let mut batch = Batch::new();
-        batch.put(API_KEY, self.encode());
+        batch.put(API_KEY, self.name());
         let end = match self {
             // The region is as it must be.
             Self::V2 => return batch,
@@ -157,9 +158,12 @@ impl KnownApi {
             }
         };
         if api != self.wanted {
-            let wanted = String::from_utf8_lossy(self.wanted.encode());
-            let api = String::from_utf8_lossy(api.encode());
-            tracing::warn!(%api, %wanted, "the cluster was created with another version of TiKV's API, which stays");
+            let (api, wanted) = (api.name(), self.wanted.name());
+            tracing::warn!(
+                api,
+                wanted,
+                "the cluster was created with another version of TiKV's API, which stays"
+            );
         }
         // Two that learn at a time learn the same.
         let _ = self.known.set(api);
@@ -188,7 +192,8 @@ mod tests {
     #[test]
     fn every_version_is_read_as_it_was_written() {
         for &api in Api::value_variants() {
-            assert_eq!(Api::decode(api.encode()), Some(api));
+            assert_eq!(Api::decode(api.name().as_bytes()), Some(api));
+            assert_eq!(Api::from_str(api.name(), false), Ok(api));
         }
         assert_eq!(Api::decode(b"3"), None);
     }

@@ -115,14 +115,9 @@ impl Cluster {
     /// As [`Cluster::engine`], with other options.
     pub(crate) fn patient_engine(&self, namespace: &str, options: &Options) -> TikvEngine {
         let address = self.address(namespace);
-        let began = Instant::now();
-        loop {
-            match TikvEngine::connect_with(&address, options) {
-                Ok(engine) => return engine,
-                Err(error) => assert!(began.elapsed() < DEADLINE, "{error}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for("an engine connects", || {
+            TikvEngine::connect_with(&address, options).ok()
+        })
     }
 
     pub(crate) async fn transactions(&self) -> TransactionClient {
@@ -153,6 +148,18 @@ impl Cluster {
                 .ok()
         })
         .await
+    }
+}
+
+/// As [`until`], for tests without a runtime.
+pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(began.elapsed() < DEADLINE, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

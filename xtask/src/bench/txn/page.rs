@@ -215,33 +215,34 @@ fn timestamps_table(section: &Section) -> String {
 }
 
 fn draw_keys(section: &Section, path: &Path) -> Result<()> {
-    let series = WRITES[..4].iter().map(|(what, case)| {
-        let values = SIZES.map(|size| {
-            let rate = of(section, case(size), "per_s")?;
-            Some(rate.median * size as f64 / 1e3)
-        });
-        ((*what).to_owned(), values.to_vec())
-    });
-    let plot = Bars {
-        title: "Keys written per second by keys at a time",
-        unit: "thousands per second",
-        groups: SIZES.map(|size| format!("{size}")).to_vec(),
-        series: series.collect(),
-        levels: Vec::new(),
-        decimals: 1,
-    };
-    plots::bars(path, &plot)
+    let title = "Keys written per second by keys at a time";
+    draw(path, title, "thousands per second", |case, size| {
+        Some(of(section, case, "per_s")?.median * size as f64 / 1e3)
+    })
 }
 
 fn draw_latencies(section: &Section, path: &Path) -> Result<()> {
+    let title = "Median latency of a write by keys at a time";
+    draw(path, title, "milliseconds", |case, _| {
+        Some(of(section, case, "p50_s")?.median * 1e3)
+    })
+}
+
+/// Bars for what is written optimistically, by keys at a time.
+fn draw(
+    path: &Path,
+    title: &str,
+    unit: &str,
+    value: impl Fn(Case, usize) -> Option<f64>,
+) -> Result<()> {
     let series = WRITES[..4].iter().map(|(what, case)| {
-        let values = SIZES.map(|size| Some(of(section, case(size), "p50_s")?.median * 1e3));
+        let values = SIZES.map(|size| value(case(size), size));
         ((*what).to_owned(), values.to_vec())
     });
     let plot = Bars {
-        title: "Median latency of a write by keys at a time",
-        unit: "milliseconds",
-        groups: SIZES.map(|size| format!("{size}")).to_vec(),
+        title,
+        unit,
+        groups: SIZES.map(|size| size.to_string()).to_vec(),
         series: series.collect(),
         levels: Vec::new(),
         decimals: 1,

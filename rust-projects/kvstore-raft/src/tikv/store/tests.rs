@@ -53,6 +53,19 @@ fn key() -> Bytes {
     Bytes::from_static(b"k")
 }
 
+fn prewrite(start_ts: Timestamp, mode: Mode) -> Prewrite {
+    Prewrite {
+        mutations: vec![Mutation::new(key(), Intent::Put(Bytes::from_static(b"v")))],
+        primary: key(),
+        start_ts,
+        ttl_ms: 3000,
+        txn_size: 1,
+        min_commit_ts: Timestamp::ZERO,
+        for_update_ts: Timestamp::ZERO,
+        mode,
+    }
+}
+
 struct World {
     store: Arc<Store>,
     node: Arc<Led>,
@@ -113,16 +126,7 @@ impl World {
     }
 
     async fn prewrite(&self, start_ts: Timestamp) -> Result<(), Failure> {
-        let prewrite = Prewrite {
-            mutations: vec![Mutation::new(key(), Intent::Put(Bytes::from_static(b"v")))],
-            primary: key(),
-            start_ts,
-            ttl_ms: 3000,
-            txn_size: 1,
-            min_commit_ts: Timestamp::ZERO,
-            for_update_ts: Timestamp::ZERO,
-            mode: Mode::TwoPhases,
-        };
+        let prewrite = prewrite(start_ts, Mode::TwoPhases);
         self.store.change(prewrite, self.epoch()).await.map(drop)
     }
 
@@ -192,18 +196,12 @@ fn who_reads_at_a_timestamp_that_nobody_was_given_is_refused_and_moves_nothing()
         let read = world.get(ahead).await;
         assert!(matches!(read, Err(Failure::NeverGiven(ts)) if ts == ahead));
         assert!(world.get(now).await.unwrap().is_none());
-        let mut prewrite = Prewrite {
-            mutations: vec![Mutation::new(key(), Intent::Put(Bytes::from_static(b"v")))],
-            primary: key(),
-            start_ts: now,
-            ttl_ms: 3000,
-            txn_size: 1,
-            min_commit_ts: Timestamp::ZERO,
-            for_update_ts: Timestamp::ZERO,
-            mode: Mode::OnePhase {
+        let mut prewrite = prewrite(
+            now,
+            Mode::OnePhase {
                 max_read_ts: Timestamp::ZERO,
             },
-        };
+        );
         world.store.state().in_flight.begin(1, &mut prewrite);
         assert!(matches!(prewrite.mode, Mode::OnePhase { max_read_ts } if max_read_ts == now));
     });

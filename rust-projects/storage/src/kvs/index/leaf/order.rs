@@ -50,10 +50,7 @@ impl Leaf {
             }
         }
         let keyed = &mut keyed[..len];
-        keyed.sort_unstable_by(|(head, record, _), (other, other_record, _)| {
-            head.cmp(other)
-                .then_with(|| self.compare_keys(*record, *other_record))
-        });
+        self.sort(keyed);
         let order = Arc::new(Ordered {
             count,
             cells: keyed.iter().map(|&(_, record, at)| (at, record)).collect(),

@@ -42,14 +42,19 @@ impl Leaf {
         for (keyed, &(record, print)) in keyed.iter_mut().zip(&*records) {
             *keyed = (self.key_head(record), record, print);
         }
-        keyed.sort_unstable_by(|(head, record, _), (other, other_record, _)| {
-            head.cmp(other)
-                .then_with(|| self.compare_keys(*record, *other_record))
-        });
+        self.sort(keyed);
         for (to, &(_, record, print)) in records.iter_mut().zip(&*keyed) {
             *to = (record, print);
         }
         listed
+    }
+
+    /// Sorts records by their keys, whose [`Leaf::key_head`] is beside them.
+    pub(super) fn sort<T>(&self, keyed: &mut [(u64, At, T)]) {
+        keyed.sort_unstable_by(|(head, record, _), (other, other_record, _)| {
+            head.cmp(other)
+                .then_with(|| self.compare_keys(*record, *other_record))
+        });
     }
 
     /// The first bytes of a key, as a number that compares as they do.
