@@ -81,17 +81,18 @@ async fn placement_calls_wait_for_a_leader_and_say_so_if_none_comes() {
     assert!(began.elapsed() >= Duration::from_millis(1400), "it waits");
     cluster.run(2);
     cluster.run(3);
-    let members = until("a leader is elected", async || {
+    // A node is known once it has told its address to the leader, so the last one may come after the first answer.
+    until("a leader is elected and all are known", async || {
         let members = driver.get_members(GetMembersRequest::default()).await;
-        members.ok().map(tonic::Response::into_inner)
+        let members = members.ok()?.into_inner();
+        let header = members.header.unwrap();
+        assert!(header.cluster_id > 0 && header.error.is_none());
+        let leader = members.leader.unwrap();
+        assert!(members.members.contains(&leader));
+        assert!(leader.client_urls[0].starts_with("http://127.0.0.1:"));
+        (members.members.len() == 3).then_some(())
     })
     .await;
-    let header = members.header.unwrap();
-    assert!(header.cluster_id > 0 && header.error.is_none());
-    assert_eq!(members.members.len(), 3);
-    let leader = members.leader.unwrap();
-    assert!(members.members.contains(&leader));
-    assert!(leader.client_urls[0].starts_with("http://127.0.0.1:"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
