@@ -87,9 +87,9 @@ async fn main() -> Result<()> {
         ended?;
     }
     let began = Instant::now();
-    while !bank.look(false).await {
+    while let Err(error) = bank.look(false).await {
         if began.elapsed() > PATIENCE {
-            return Err("nobody can read the accounts although all faults have ended".into());
+            return Err(format!("after all faults nobody can read the accounts: {error}").into());
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use history::snapshot::{Checked, Fate, Writer, check};
 use rand::Rng;
 use rand::rngs::SmallRng;
+use tikv_client::transaction::HeartbeatOption;
 use tikv_client::{
     CheckLevel, Error, Timestamp, Transaction, TransactionClient, TransactionOptions,
 };
@@ -53,13 +54,16 @@ fn parse(value: &[u8]) -> Option<(u64, Writer)> {
 }
 
 /// A transaction of any kind. Few are pessimistic: if a node dies while one asks it for a lock, its client does not know of the lock, which then stays for the 20
-/// seconds that it has to live. Also whether it is committed in two phases.
+/// seconds that it has to live. None has a heartbeat: where the client panics in a commit, that would keep the transaction's locks for ever. Also whether it is
+/// committed in two phases.
 fn options(rng: &mut SmallRng) -> (TransactionOptions, bool) {
     let options = match rng.random_range(0..10) {
         0 => TransactionOptions::new_pessimistic(),
         _ => TransactionOptions::new_optimistic(),
     };
-    let options = options.drop_check(CheckLevel::None);
+    let options = options
+        .heartbeat_option(HeartbeatOption::NoHeartbeat)
+        .drop_check(CheckLevel::None);
     match rng.random_range(0..3) {
         0 => (options, true),
         1 => (options.use_async_commit(), false),
@@ -231,15 +235,21 @@ impl Bank {
         Ok(())
     }
 
-    /// Reads all accounts as of one moment, and the sum must be what it was in the beginning; false if they could not be read.
+    /// Reads all accounts as of one moment, and the sum must be what it was in the beginning.
+    ///
+    /// # Errors
+    /// They could not be read.
     ///
     /// # Panics
-    /// If it is not, or an account is gone.
-    pub(crate) async fn look(&self, backwards: bool) -> bool {
+    /// If the sum is not, or an account is gone.
+    pub(crate) async fn look(&self, backwards: bool) -> Result<(), Error> {
         let writer = self.begin();
-        let Ok(pairs) = self.read_all(backwards).await else {
-            self.end(writer, Fate::Aborted, Vec::new(), Vec::new());
-            return false;
+        let pairs = match self.read_all(backwards).await {
+            Ok(pairs) => pairs,
+            Err(error) => {
+                self.end(writer, Fate::Aborted, Vec::new(), Vec::new());
+                return Err(error);
+            }
         };
         let values = pairs.iter().map(|value| parse(value));
         let found: Option<Vec<_>> = values.collect();
@@ -256,7 +266,7 @@ impl Bank {
         let seen = seen.collect();
         self.end(writer, Fate::Committed(self.now()), seen, Vec::new());
         count(&self.counts.looks);
-        true
+        Ok(())
     }
 
     async fn read_all(&self, backwards: bool) -> Result<Vec<Vec<u8>>, Error> {
