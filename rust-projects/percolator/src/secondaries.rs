@@ -39,6 +39,21 @@ pub enum Secondaries {
     RolledBack,
 }
 
+impl Secondaries {
+    /// When the transaction is committed, if it is, as far as these keys say: not below `others`, what its other keys say.
+    #[must_use]
+    pub fn commit_ts(&self, others: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Locked(locks) => {
+                let of_locks = locks.iter().map(|lock| lock.min_commit_ts);
+                Some(of_locks.fold(others, Timestamp::max))
+            }
+            Self::Committed(commit_ts) => Some(*commit_ts),
+            Self::RolledBack => None,
+        }
+    }
+}
+
 /// Decides what to answer about the secondaries `keys` of the transaction of `start_ts`, and keeps those that are not locked from ever being so.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use proto::tikv::kvrpcpb::{self, ApiVersion, Context, Op};
 use proto::tikv::metapb::{Peer, RegionEpoch};
 use proto::tikv::pdpb::pd_client::PdClient;
@@ -16,6 +17,7 @@ use proto::tikv::pdpb::{
 };
 use proto::tikv::tikvpb::tikv_client::TikvClient;
 use support::{Cluster, until};
+use tikv_client::TimestampExt;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -279,7 +281,7 @@ async fn what_is_below_the_safe_point_is_not_read() {
             .unwrap();
         let committed = transaction.commit().await.unwrap().unwrap();
         if value == "1" {
-            old = (committed.physical.cast_unsigned() << 18) | committed.logical.cast_unsigned();
+            old = committed.version();
         }
     }
     let context = context(&cluster, 1).await;
@@ -300,6 +302,20 @@ async fn what_is_below_the_safe_point_is_not_read() {
     assert_eq!(get(u64::MAX).await.value, "2");
 }
 
+/// A key as the store knows it.
+fn whole(key: &str) -> Bytes {
+    format!("x\0\0\0{key}").into()
+}
+
+fn put_by_the_dead(key: &str) -> kvrpcpb::Mutation {
+    kvrpcpb::Mutation {
+        op: Op::Put.into(),
+        key: whole(key),
+        value: "dead".into(),
+        ..kvrpcpb::Mutation::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn locks_that_a_dead_client_left_are_cleaned_up_by_who_meets_them() {
     let cluster = Cluster::start(3);
@@ -307,19 +323,11 @@ async fn locks_that_a_dead_client_left_are_cleaned_up_by_who_meets_them() {
     let leads = leader(&cluster, 1).await;
     let context = context(&cluster, leads).await;
     let mut store = TikvClient::new(channel(&cluster, leads).await);
-    let start = client.current_timestamp().await.unwrap();
-    let start = (start.physical.cast_unsigned() << 18) | start.logical.cast_unsigned();
+    let start = client.current_timestamp().await.unwrap().version();
     let prewrite = store.kv_prewrite(kvrpcpb::PrewriteRequest {
         context: Some(context),
-        mutations: ["x\0\0\0a", "x\0\0\0b"]
-            .map(|key| kvrpcpb::Mutation {
-                op: Op::Put.into(),
-                key: key.into(),
-                value: "dead".into(),
-                ..kvrpcpb::Mutation::default()
-            })
-            .into(),
-        primary_lock: "x\0\0\0a".into(),
+        mutations: ["a", "b"].map(put_by_the_dead).into(),
+        primary_lock: whole("a"),
         start_version: start,
         lock_ttl: 100,
         ..kvrpcpb::PrewriteRequest::default()
@@ -335,6 +343,50 @@ async fn locks_that_a_dead_client_left_are_cleaned_up_by_who_meets_them() {
             .unwrap();
         transaction.commit().await.unwrap();
     }
+}
+
+/// Client (0.4.0) does not finish what it reads of such a transaction, and its collector of garbage rolls back those of one key: so the leader does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_commit_of_a_dead_client_is_finished_as_its_prewrites_say() {
+    let cluster = Cluster::start(1);
+    let client = cluster.transactions().await;
+    let context = context(&cluster, 1).await;
+    let mut store = TikvClient::new(channel(&cluster, 1).await);
+    let mut prewrite = async |keys: &[&str], secondaries: &[&str]| {
+        let start = client.current_timestamp().await.unwrap();
+        let prewrite = store.kv_prewrite(kvrpcpb::PrewriteRequest {
+            context: Some(context.clone()),
+            mutations: keys.iter().copied().map(put_by_the_dead).collect(),
+            primary_lock: whole(keys[0]),
+            start_version: start.version(),
+            lock_ttl: 100,
+            use_async_commit: true,
+            secondaries: secondaries.iter().copied().map(whole).collect(),
+            ..kvrpcpb::PrewriteRequest::default()
+        });
+        let prewritten = prewrite.await.unwrap().into_inner();
+        assert!(prewritten.errors.is_empty() && prewritten.min_commit_ts > start.version());
+    };
+    prewrite(&["whole 1", "whole 2"], &["whole 2"]).await;
+    prewrite(&["half 1"], &["half 2"]).await;
+    prewrite(&["alone"], &[]).await;
+    prewrite(&["collected"], &[]).await;
+
+    let read = async |key: &str| {
+        let mut transaction = client.begin_optimistic().await.unwrap();
+        let found = transaction.get(key.to_owned()).await.unwrap();
+        transaction.rollback().await.unwrap();
+        found.map(|value| String::from_utf8(value).unwrap())
+    };
+    let put = Some("dead".to_owned());
+    assert_eq!(read("whole 2").await, put, "all of its keys are prewritten");
+    assert_eq!(read("whole 1").await, put);
+    assert_eq!(read("half 1").await, None, "its second key never came");
+    assert_eq!(read("half 2").await, None);
+    assert_eq!(read("alone").await, put, "it has one key, which came");
+    let now = client.current_timestamp().await.unwrap();
+    assert!(client.gc(now).await.unwrap());
+    assert_eq!(read("collected").await, put, "it is met by the collector");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,18 @@ pub(super) async fn check_status(
         about_pessimistic_lock: request.resolving_pessimistic_lock,
         force_two_phases: request.force_sync_commit,
     };
-    let status = store.change(check, epoch).await.map_err(told(store))?;
+    let now = check.now;
+    let status = match store.change(check, epoch).await.map_err(told(store))? {
+        TxnStatus::Alive { lock, .. }
+            if lock.secondaries.is_some()
+                && lock.is_expired(now)
+                && !request.force_sync_commit
+                && admit(store, request.context.as_ref(), secondaries(&lock)).is_ok() =>
+        {
+            finish(store, lock, epoch).await.map_err(told(store))?
+        }
+        other => other,
+    };
     let mut response = pb::CheckTxnStatusResponse::default();
     let action = match status {
         TxnStatus::Alive { lock, pushed } => {
@@ -66,6 +77,38 @@ pub(super) async fn check_status(
     };
     response.action = action.into();
     Ok(response)
+}
+
+fn secondaries(primary: &LockInfo) -> impl Iterator<Item = &[u8]> {
+    primary.secondaries.iter().flatten().map(Bytes::as_ref)
+}
+
+/// Finishes an asynchronous commit whose time is over as its secondaries say: the client (0.4.0) does not when it reads, and rolls back those without
+/// secondaries when it collects garbage. The lock of the primary is given.
+async fn finish(
+    store: &Arc<Store>,
+    primary: LockInfo,
+    epoch: Epoch,
+) -> std::result::Result<TxnStatus, Failure> {
+    let start_ts = primary.start_ts;
+    let mut keys = primary.secondaries.unwrap_or_default();
+    let check = CheckSecondaries {
+        keys: keys.clone(),
+        start_ts,
+    };
+    let said = store.change(check, epoch).await?;
+    let commit_ts = said.commit_ts(primary.min_commit_ts);
+    keys.push(primary.key);
+    let resolve = Resolve {
+        keys,
+        start_ts,
+        commit_ts,
+    };
+    store.change(resolve, epoch).await?;
+    Ok(match commit_ts {
+        Some(commit_ts) => TxnStatus::Committed(commit_ts),
+        None => TxnStatus::RolledBack(RollbackCause::Expired),
+    })
 }
 
 pub(super) async fn check_secondaries(

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{Client, ClientError, Store};
 use crate::{
-    CheckSecondaries, CheckStatus, Error, LockInfo, LockKind, Refusal, Release, Resolve,
-    Secondaries, Timestamp, TxnStatus,
+    CheckSecondaries, CheckStatus, Error, LockInfo, LockKind, Refusal, Release, Resolve, Timestamp,
+    TxnStatus,
 };
 
 /// What became of a lock that was met.
@@ -90,14 +90,11 @@ impl<S: Store> Client<S> {
         let mut highest = start_ts.next();
         for keys in keys.chunks(self.config.keys_per_request.max(1)) {
             let keys = keys.to_vec();
-            match self.insist(&CheckSecondaries { keys, start_ts })? {
-                Secondaries::Locked(locks) => {
-                    let of_locks = locks.iter().map(|lock| lock.min_commit_ts);
-                    highest = of_locks.fold(highest, Timestamp::max);
-                }
-                Secondaries::Committed(commit_ts) => return Ok(Some(commit_ts)),
-                Secondaries::RolledBack => return Ok(None),
-            }
+            let said = self.insist(&CheckSecondaries { keys, start_ts })?;
+            let Some(commit_ts) = said.commit_ts(highest) else {
+                return Ok(None);
+            };
+            highest = commit_ts;
         }
         Ok(Some(highest))
     }
