@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::{Configuration, Envelope, Index, LogId, NodeId, Time, WriteNumber};
-use replica::{Answer, Client, Event, PeerMessage, Request, Settings, Staged};
+use replica::{Answer, Changes, Client, Event, PeerMessage, Request, Settings, Staged};
 use storage::Seq;
 
 use crate::counters::Counters;
@@ -249,6 +249,20 @@ impl Cluster {
     pub fn read(&mut self, id: NodeId, request: Request) -> Stepped<Client> {
         let client = self.client();
         self.ask(id, Event::Read(client, request))?;
+        Ok(client)
+    }
+
+    /// A client asks a server whether it leads.
+    pub(crate) fn lead(&mut self, id: NodeId) -> Stepped<Client> {
+        let client = self.client();
+        self.ask(id, Event::Lead(client))?;
+        Ok(client)
+    }
+
+    /// A client asks a server to have changes applied that were decided on what it has applied.
+    pub(crate) fn decide(&mut self, id: NodeId, changes: Changes) -> Stepped<Client> {
+        let client = self.client();
+        self.ask(id, Event::Decided(vec![(client, changes)]))?;
         Ok(client)
     }
 

@@ -40,6 +40,7 @@ mod clock;
 mod cluster;
 mod control;
 mod counters;
+mod deciders;
 mod disk;
 mod engine;
 mod faults;

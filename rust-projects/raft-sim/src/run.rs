@@ -12,6 +12,7 @@ use crate::clients::Clients;
 use crate::clock::TRUE_RATE;
 use crate::cluster::{Cluster, Occurrence, Setup, Stepped, request};
 use crate::counters::Counters;
+use crate::deciders::Deciders;
 use crate::disk::MemoryDisk;
 use crate::faults::{Fault, Faults};
 use crate::file_disk::FileDisk;
@@ -123,6 +124,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 struct Run {
     cluster: Cluster,
     clients: Clients,
+    deciders: Deciders,
     faults: Faults,
     events: u64,
 }
@@ -152,6 +154,7 @@ impl Run {
             cluster,
             clients: Clients::new(random.fork()),
             faults: Faults::new(random.fork(), &options.without),
+            deciders: Deciders::new(random.fork()),
             events: options.events,
         }
     }
@@ -172,13 +175,15 @@ impl Run {
     /// Does the next thing that is due: a server's, a client's or a fault.
     fn advance(&mut self) -> Stepped {
         let clients = self.clients.next_time();
+        let deciders = self.deciders.next_time();
         let faults = self.faults.next_time();
-        let drivers = clients.into_iter().chain(faults).min();
+        let drivers = clients.into_iter().chain(deciders).chain(faults).min();
         match (drivers, self.cluster.next_time()) {
             (Some(driver), next) if next.is_none_or(|next| driver < next) => {
                 self.cluster.pass_to(driver);
                 self.faults.strike(&mut self.cluster)?;
                 self.clients.ask(&mut self.cluster)?;
+                self.deciders.ask(&mut self.cluster)?;
             }
             (_, Some(_)) => {
                 self.cluster.step()?;
@@ -190,6 +195,9 @@ impl Run {
 
     fn notice(&mut self) -> Stepped {
         for occurrence in self.cluster.take_occurrences() {
+            if self.deciders.notice(&occurrence, &mut self.cluster)? {
+                continue;
+            }
             self.clients.notice(&occurrence, &mut self.cluster)?;
             match &occurrence {
                 Occurrence::Stopped(node) => self.faults.stopped(*node, &self.cluster),
@@ -215,20 +223,25 @@ impl Run {
             self.cluster.cancel_crash(id);
         }
         self.clients.retire();
+        self.deciders.retire();
         self.cluster.start_all()
     }
 
     /// What is under way ends, and the cluster's members are those of a simple configuration.
     fn settle(&mut self) -> Stepped {
         let limit = self.cluster.now() + RECOVERY;
-        while !self.clients.nobody_waits() || !self.is_settled() {
+        loop {
+            let nobody_waits = self.clients.nobody_waits() && self.deciders.nobody_waits();
+            if nobody_waits && self.is_settled() {
+                return Ok(());
+            }
             if self.cluster.now() >= limit {
                 return broken(
                     "liveness",
                     format!(
                         "{RECOVERY:?} after the last fault: leader {:?}, clients wait: {}",
                         self.cluster.leader(),
-                        !self.clients.nobody_waits()
+                        !nobody_waits
                     ),
                 );
             }
@@ -237,7 +250,6 @@ impl Run {
             }
             self.notice()?;
         }
-        Ok(())
     }
 
     fn is_settled(&self) -> bool {
@@ -335,6 +347,9 @@ impl Run {
         let Some(&member) = self.members().first() else {
             return broken("liveness", "nobody leads any more");
         };
+        if let Some(replica) = self.cluster.replica(member) {
+            self.deciders.ended(replica.machine().engine().latest())?;
+        }
         let gets = names.iter().map(|name| request(&["GET", name]).concat());
         let client = self.cluster.read(member, gets.collect())?;
         let Some(Answer::Replies(replies)) = self.cluster.wait(client, RECOVERY)? else {
