@@ -10,7 +10,7 @@ use history::snapshot::{self, Fate, Transaction};
 use percolator::{Column, Timestamp, Write, WriteKind, decode_key, default_key};
 use storage::{Direction, KeyRange, Reader};
 
-use crate::workload::{ACCOUNTS, BALANCE, Seen, Told, total};
+use crate::workload::{ACCOUNTS, BALANCE, LISTS, Seen, Told, appended, list, total};
 
 /// All versions of a key that were ever committed, by commit timestamp: who wrote them, and what.
 type Versions = BTreeMap<Timestamp, (Timestamp, Option<Bytes>)>;
@@ -81,6 +81,7 @@ pub(crate) fn check(history: &[Seen], committed: &Committed) -> Result<(), Strin
         ends.extend(end.map(|commit_ts| (seen, commit_ts)));
     }
     first_committer_wins(&ends)?;
+    nothing_lost_of_lists(committed)?;
     real_time(history)?;
     no_circle(history, committed)
 }
@@ -212,6 +213,23 @@ fn first_committer_wins(ends: &[(&Seen, Timestamp)]) -> Result<(), String> {
     Ok(())
 }
 
+/// Each version of a list is the one before it, and who wrote it.
+fn nothing_lost_of_lists(committed: &Committed) -> Result<(), String> {
+    for key in (0..LISTS).map(list) {
+        let mut before: Option<&Bytes> = None;
+        for (commit_ts, (writer, value)) in committed.0.get(&key).into_iter().flatten() {
+            let right = appended(before, *writer);
+            if value.as_ref() != Some(&right) {
+                return Err(format!(
+                    "{key:?} at {commit_ts} should be {right:?}: {value:?}"
+                ));
+            }
+            before = value.as_ref();
+        }
+    }
+    Ok(())
+}
+
 /// Who begins after somebody was told that he is committed sees it.
 fn real_time(history: &[Seen]) -> Result<(), String> {
     for early in history {
@@ -320,6 +338,8 @@ mod tests {
             seen(4, &[], &[("a", "2")], Told::Unknown),
         ];
         assert!(found(&update, &lost).contains("both committed"));
+        let list = committed(&[("list0", 1, 2, "1 "), ("list0", 3, 6, "3 ")]);
+        assert!(found(&[], &list).contains("should be"));
         let mut under_lock = seen(4, &[], &[("a", "2")], at(7));
         under_lock.locked.insert("a".into(), Some("0".into()));
         assert!(found(&[under_lock], &lost).contains("under the lock"));

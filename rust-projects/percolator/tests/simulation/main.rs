@@ -125,6 +125,7 @@ fn what_clients_see_is_snapshot_isolation_whatever_is_lost_and_whoever_dies() {
         "committed in one phase",
         "aborted",
         "locked before they commit",
+        "appends to lists",
         "undetermined",
         "clients that died with a transaction under way",
         "crashes",

@@ -1,9 +1,9 @@
-//! What clients do: transfers between accounts, and readers who count the money.
+//! What clients do: transfers between accounts, readers who count the money, and appends to lists.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use percolator::client::{CommitBy, Config, Outcome, Store, Transaction};
+use percolator::client::{CommitBy, Config, Outcome, Transaction};
 use percolator::{Client, Timestamp};
 use storage::{Direction, KeyRange};
 
@@ -12,6 +12,9 @@ use crate::world::{Link, World};
 pub(crate) const ACCOUNTS: u64 = 5;
 /// What each account begins with.
 pub(crate) const BALANCE: u64 = 10;
+
+/// How many lists there are.
+pub(crate) const LISTS: u64 = 3;
 
 const CONFIG: Config = Config {
     lock_ttl_ms: 150,
@@ -30,7 +33,7 @@ pub(crate) enum Told {
     Unknown,
 }
 
-/// A transaction as its client saw it. Values are `balance:writer`, so that no two writes are alike.
+/// A transaction as its client saw it. Values are `balance:writer`, or the list of writers, so that no two writes are alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// When the start timestamp was asked for, and when the outcome was known, in turns of the scheduler.
@@ -46,6 +49,16 @@ pub(crate) struct Seen {
 
 pub(crate) fn account(number: u64) -> Bytes {
     format!("account{number}").into()
+}
+
+pub(crate) fn list(number: u64) -> Bytes {
+    format!("list{number}").into()
+}
+
+/// What a list becomes when `writer` appends himself.
+pub(crate) fn appended(list: Option<&Bytes>, writer: Timestamp) -> Bytes {
+    let before = list.map_or(&b""[..], Bytes::as_ref);
+    [before, format!("{writer} ").as_bytes()].concat().into()
 }
 
 fn balance(value: Option<&Bytes>) -> u64 {
@@ -72,7 +85,7 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
         };
         let config = Config {
             commit,
-            // A transaction here has two keys.
+            // No transaction here writes more than two keys.
             keys_per_request: if commit == CommitBy::OnePhase { 2 } else { 1 },
             ..CONFIG
         };
@@ -88,6 +101,10 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
             locked: BTreeMap::new(),
             writes: BTreeMap::new(),
             told: Told::Aborted,
+        };
+        let body = match world.state().random.below(3) {
+            0 => append,
+            _ => transfer,
         };
         let outcome = body(world, transaction, &mut one);
         one.to = world.state().moment;
@@ -107,9 +124,52 @@ pub(crate) fn client(world: &World, client: usize, transactions: u32) -> Vec<See
     seen
 }
 
-fn body<S: Store>(
+/// Appends itself to a list or two, and may read another one: a list tells the order in which it was written.
+fn append(
     world: &World,
-    mut transaction: Transaction<'_, S>,
+    mut transaction: Transaction<'_, &Link<'_>>,
+    seen: &mut Seen,
+) -> Option<Outcome> {
+    let (first, others, is_pessimistic) = {
+        let random = &mut world.state().random;
+        let others = random.below(3);
+        (random.below(LISTS), others, random.below(2) == 0)
+    };
+    let writer = transaction.start_ts();
+    for number in (0..=others).map(|next| (first + next) % LISTS) {
+        let key = list(number);
+        let is_read_only = others > 0 && number == first;
+        // Not one and the other: what is locked is seen as of later than what is read.
+        let value = match is_pessimistic {
+            true => match transaction.lock(key.clone()) {
+                Ok(value) => {
+                    seen.locked.insert(key.clone(), value.clone());
+                    value
+                }
+                Err(_) => {
+                    let _ = transaction.rollback();
+                    return None;
+                }
+            },
+            false => {
+                let value = transaction.get(&key).ok()?;
+                seen.reads.insert(key.clone(), value.clone());
+                value
+            }
+        };
+        if !is_read_only {
+            let value = appended(value.as_ref(), writer);
+            transaction.set(key.clone(), value.clone());
+            seen.writes.insert(key, Some(value));
+        }
+    }
+    world.state().counters.count("appends to lists");
+    Some(transaction.commit())
+}
+
+fn transfer(
+    world: &World,
+    mut transaction: Transaction<'_, &Link<'_>>,
     seen: &mut Seen,
 ) -> Option<Outcome> {
     let (kind, from, to, amount) = {
@@ -123,7 +183,7 @@ fn body<S: Store>(
             0 => Direction::Forward,
             _ => Direction::Reverse,
         };
-        let pairs = transaction.scan(&KeyRange::all(), direction, 100).ok()?;
+        let pairs = transaction.scan(&accounts(), direction, 100).ok()?;
         seen.reads = (0..ACCOUNTS)
             .map(|number| (account(number), None))
             .collect();
@@ -174,6 +234,10 @@ fn body<S: Store>(
     Some(transaction.commit())
 }
 
+fn accounts() -> KeyRange {
+    KeyRange::half_open(account(0), account(ACCOUNTS))
+}
+
 /// The first transaction, before any other.
 pub(crate) fn set_up(world: &World) {
     let link = Link::new(world, 0);
@@ -191,8 +255,8 @@ pub(crate) fn sweep(world: &World) {
     let link = Link::new(world, 0);
     let connection = Client::new(&link, CONFIG);
     let mut transaction = connection.begin().unwrap();
-    for number in 0..ACCOUNTS {
-        transaction.lock(account(number)).unwrap();
+    for key in (0..ACCOUNTS).map(account).chain((0..LISTS).map(list)) {
+        transaction.lock(key).unwrap();
     }
     transaction.rollback().unwrap();
 }
