@@ -242,8 +242,13 @@ pub(super) fn backend(message: &dyn std::fmt::Display) -> Error {
     }
 }
 
-/// For transactions: short ones, which need no heartbeat. (The client's sleeps for ten seconds in a task of its own each time.)
+/// For transactions; why so is told in `write`.
 pub(super) fn for_writing() -> TransactionOptions {
+    short().no_resolve_regions()
+}
+
+/// Short ones need no heartbeat. (The client's sleeps for ten seconds in a task of its own each time.)
+fn short() -> TransactionOptions {
     TransactionOptions::new_optimistic()
         .heartbeat_option(HeartbeatOption::NoHeartbeat)
         // It panics otherwise when one is dropped on an error.
@@ -255,7 +260,7 @@ pub(super) fn for_writing() -> TransactionOptions {
 pub(super) fn for_reading() -> TransactionOptions {
     let mut retries = RetryOptions::default_optimistic();
     retries.region_backoff = Backoff::no_jitter_backoff(2, 2, 1);
-    for_writing().retry_options(retries)
+    short().retry_options(retries)
 }
 
 /// A namespace's place among the cluster's keys: `keyproof/NAMESPACE` and a zero byte, which no namespace has, before each.
@@ -277,6 +282,14 @@ impl Space {
     /// The cluster's key of `key`.
     pub(super) fn key(&self, key: &[u8]) -> Vec<u8> {
         [&self.prefix, key].concat()
+    }
+
+    /// Where the transaction that began at `start` puts its marker: outside of the namespace's keys, in one of 256 places, so that markers
+    /// take no room, and two transactions seldom meet.
+    pub(super) fn marker(&self, start: u64) -> Vec<u8> {
+        // The upper bits of a product with the golden ratio's: timestamps of one moment are near each other.
+        let place = start.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        [&self.end, &[place as u8][..]].concat()
     }
 
     /// The key of one of the cluster's.
@@ -324,6 +337,8 @@ mod tests {
         for key in all {
             let whole = short.key(key);
             assert!(whole >= short.prefix && whole < end);
+            let marker = short.marker(u64::from_be_bytes([7; 8]));
+            assert!(marker >= end && marker != long.marker(7));
             assert_eq!(short.strip(whole), key);
         }
     }

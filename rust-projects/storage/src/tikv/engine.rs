@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tikv_client::TimestampExt;
 
 use crate::flush::flatten;
 use crate::tikv::Address;
@@ -123,12 +124,13 @@ impl TikvEngine {
                 client: Arc::clone(&self.client),
                 at: transaction.start_timestamp(),
             };
+            let marker = self.client.space.marker(view.at.version());
             let effect = match decide(&view)? {
                 Decision::Leave(found) => return Ok(Some(found)),
                 Decision::Write(effect) if effect.is_empty() => return Ok(None),
                 Decision::Write(effect) => effect,
             };
-            let committing = commit(session.clone(), transaction, effect);
+            let committing = commit(session.clone(), transaction, marker, effect);
             let (outcome, after) = self.client.run(async move {
                 let outcome = committing.await?;
                 if outcome == Outcome::Beaten {

@@ -1,4 +1,10 @@
 //! Writing: one transaction for each batch, until it is committed or refused.
+//!
+//! The client (0.4.0) takes a prewrite or a commit for done when it does not find the region of its keys, as while a leader is elected: it
+//! loses the error (`stream::iter(Err(..))` is an empty stream), sends nothing, and reports success. So nothing is acknowledged on its
+//! word. Each transaction also writes a marker, first, so that this is its primary key: its own start timestamp, which no other
+//! has. It is committed if and only if the marker is there as of the commit timestamp that the client gives. In retries of its own the
+//! client could lose a part of a batch in the same way, so it is asked to make none.
 
 use std::collections::BTreeMap;
 
@@ -32,31 +38,39 @@ pub(super) async fn begin(session: Session) -> Result<Transaction> {
     session.persist(attempt).await
 }
 
-/// Commits `effect` in a transaction that has read nothing else than at its start.
+/// Commits `effect`, and the marker under the key given, in a transaction that has read nothing else than at its start.
 ///
 /// # Errors
 /// [`Error::Undetermined`]; [`Error::Backend`] for what the cluster does not take.
 pub(super) async fn commit(
     session: Session,
     mut transaction: Transaction,
+    marker: Vec<u8>,
     effect: Effect,
 ) -> Result<Outcome> {
-    let first = effect
-        .first_key_value()
-        .map(|(key, value)| (key.clone(), value.clone()));
+    let start = transaction.start_timestamp().version();
+    let keys = effect.keys().cloned();
+    let keys: Vec<_> = std::iter::once(marker.clone()).chain(keys).collect();
+    let mark = Mutation::Put(marker.clone().into(), start.to_be_bytes().into());
     let mutations = effect.into_iter().map(|(key, value)| match value {
         Some(value) => Mutation::Put(key.into(), value.into()),
         None => Mutation::Delete(key.into()),
     });
+    let mutations = std::iter::once(mark).chain(mutations);
     let staged = transaction.batch_mutate(mutations).await;
     staged.map_err(|error| backend(&error))?;
-    let start = transaction.start_timestamp().version();
     let mut pauses = Pauses::default();
     // What the last attempt met that may have been committed all the same.
     let mut doubt: Option<String> = None;
     loop {
         let error = match timeout_at(session.until, transaction.commit()).await {
-            Ok(Ok(at)) => return confirm(&session, first, at).await,
+            Ok(Ok(at)) => {
+                return match (verify(&session, &marker, start, at).await?, doubt) {
+                    // An attempt before may have been committed, and its marker written over since.
+                    (Outcome::Beaten, Some(cause)) => Err(session.undetermined(cause)),
+                    (outcome, _) => Ok(outcome),
+                };
+            }
             Ok(Err(error)) => error,
             Err(_) => {
                 let cause = doubt.unwrap_or_else(|| "nothing in time".to_owned());
@@ -81,29 +95,51 @@ pub(super) async fn commit(
             (Verdict::Again, _) => doubt = Some(error.to_string()),
         }
         pauses.next().await;
+        find_regions(&session, &keys, start).await;
     }
 }
 
-/// Sees that what the client reports as committed is there. It is not always: where the client cannot find a key's region, it takes the
-/// request for done that it did not send (tikv-client 0.4.0, `transaction/requests.rs`: an iterator over an error is empty).
-async fn confirm(
+/// What became of a transaction that the client takes for committed at `at`.
+async fn verify(
     session: &Session,
-    written: Option<(Vec<u8>, Option<Bytes>)>,
+    marker: &[u8],
+    start: u64,
     at: Option<Timestamp>,
 ) -> Result<Outcome> {
-    let Some(((key, value), at)) = written.zip(at) else {
-        return Ok(Outcome::Committed);
+    let Some(at) = at else {
+        return Err(backend(&"the client committed nothing"));
     };
-    let read = || {
+    let attempt = || {
         let mut snapshot = session.tikv.snapshot(at.clone(), for_reading());
-        let key = key.clone();
-        async move { snapshot.get(key).await }
+        let marker = marker.to_vec();
+        async move { snapshot.get(marker).await }
     };
-    match session.persist(read).await {
-        Ok(found) if found.as_deref() == value.as_deref() => Ok(Outcome::Committed),
-        Ok(_) => Err(session
-            .undetermined("the client reports a commit that the cluster does not have".into())),
+    // Where its lock is still there, this waits until it expires, and sees to it that it is rolled back.
+    match session.persist(attempt).await {
+        Ok(Some(found)) if found == start.to_be_bytes() => Ok(Outcome::Committed),
+        Ok(_) => Ok(Outcome::Beaten),
         Err(error) => Err(session.undetermined(error.to_string())),
+    }
+}
+
+/// Waits until the cluster answers, and has the client find out where the keys are and who leads there: transactions do not, see the
+/// module's page. It reads before the transaction's start, where locks of its own are not met.
+async fn find_regions(session: &Session, keys: &[Vec<u8>], start: u64) {
+    let at = Timestamp::from_version(start.saturating_sub(1));
+    let snapshot = || session.tikv.snapshot(at.clone(), for_reading());
+    let Some(primary) = keys.first() else {
+        return;
+    };
+    let attempt = || {
+        let (mut snapshot, primary) = (snapshot(), primary.clone());
+        async move { snapshot.get(primary).await }
+    };
+    // Whatever is wrong, the next commit meets it too.
+    let _ = session.persist(attempt).await;
+    if keys.len() > 1 {
+        let mut snapshot = snapshot();
+        let others = snapshot.batch_get(keys.to_vec());
+        let _ = timeout_at(session.until, others).await;
     }
 }
 
