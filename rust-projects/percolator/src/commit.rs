@@ -12,30 +12,34 @@
 //!
 //! # What it does not
 //!
-//! It does not look at the primary: whoever commits a secondary must know that the primary is committed at this timestamp.
+//! Whoever commits a secondary must know that the primary is committed at this timestamp. [`commit`] looks whether it is where it can.
 //!
 //! # How it works
 //!
 //! ```text
 //!   commit k by 10 at 15:   lock l k by 10:   delete it, put w k !15 = put, by 10
 //!                           no such lock:     w k has a record of 10?  committed: done before    rolled back, or none: LockNotFound
+//!                           primary p of that lock here, and no w p by 10:                       PrimaryNotCommitted
 //! ```
 
 use bytes::Bytes;
+use storage::KeyRange;
 
 use crate::decided::Draft;
 use crate::{Columns, Decided, Fate, Lock, Refusal, Result, Timestamp, Write};
 
 /// Decides to commit `keys` for the transaction of `start_ts` and replies when they are committed: at `commit_ts`, or where an earlier
-/// request put them.
+/// request put them. A primary that is not among them, and in `held`, must be committed.
 ///
 /// # Errors
-/// [`Refusal::InvalidCommitTs`], [`Refusal::CommitTsExpired`], [`Refusal::LockNotFound`]; [`crate::Error::Storage`], [`crate::Error::Corrupt`].
+/// [`Refusal::InvalidCommitTs`], [`Refusal::CommitTsExpired`], [`Refusal::LockNotFound`], [`Refusal::PrimaryNotCommitted`];
+/// [`crate::Error::Storage`], [`crate::Error::Corrupt`].
 pub fn commit(
     columns: Columns<'_>,
     keys: &[Bytes],
     start_ts: Timestamp,
     commit_ts: Timestamp,
+    held: &KeyRange,
 ) -> Result<Decided<Timestamp>> {
     if commit_ts <= start_ts {
         return Err(Refusal::InvalidCommitTs {
@@ -46,12 +50,40 @@ pub fn commit(
     }
     let mut draft = Draft::new(columns);
     let mut committed_at = commit_ts;
+    // One for all locks of a transaction.
+    let mut trusted = None;
     for key in keys {
-        if let Some(earlier) = commit_key(&mut draft, key, start_ts, commit_ts)? {
+        let lock = columns.lock(key)?;
+        if let Some(lock) = lock.as_ref().filter(|lock| lock.start_ts == start_ts)
+            && trusted.as_ref() != Some(&lock.primary)
+        {
+            if !keys.contains(&lock.primary) && held.contains(&lock.primary) {
+                check_primary(columns, key, lock)?;
+            }
+            trusted = Some(lock.primary.clone());
+        }
+        if let Some(earlier) = commit_found(&mut draft, key, lock, start_ts, commit_ts)? {
             committed_at = earlier;
         }
     }
     Ok(draft.finish(committed_at))
+}
+
+/// Whether the transaction of a secondary's lock is committed at its primary.
+fn check_primary(columns: Columns<'_>, key: &Bytes, lock: &Lock) -> Result<()> {
+    // An asynchronous commit is committed by its locks.
+    if lock.secondaries.is_some() {
+        return Ok(());
+    }
+    match columns.fate(&lock.primary, lock.start_ts)? {
+        Some(Fate::Committed(_)) => Ok(()),
+        Some(Fate::RolledBack) | None => Err(Refusal::PrimaryNotCommitted {
+            start_ts: lock.start_ts,
+            primary: lock.primary.clone(),
+            key: key.clone(),
+        }
+        .into()),
+    }
 }
 
 /// Commits one key; gives the timestamp at which it was committed before, if it was.
@@ -61,7 +93,19 @@ pub(crate) fn commit_key(
     start_ts: Timestamp,
     commit_ts: Timestamp,
 ) -> Result<Option<Timestamp>> {
-    match draft.columns.lock(key)? {
+    let lock = draft.columns.lock(key)?;
+    commit_found(draft, key, lock, start_ts, commit_ts)
+}
+
+/// As [`commit_key`], given the lock that is on the key.
+fn commit_found(
+    draft: &mut Draft<'_>,
+    key: &Bytes,
+    lock: Option<Lock>,
+    start_ts: Timestamp,
+    commit_ts: Timestamp,
+) -> Result<Option<Timestamp>> {
+    match lock {
         Some(lock) if lock.start_ts == start_ts => {
             commit_lock(draft, key, &lock, commit_ts).map(|()| None)
         }
@@ -112,4 +156,83 @@ pub(crate) fn record_commit(
         draft.put_write(key, commit_ts, &write);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::{Engine, MemoryEngine};
+
+    use super::*;
+    use crate::{Error, Intent, Mode, Mutation, Prewrite, prewrite, rollback};
+
+    /// Locks by 10 on `p`, which is primary, and on `s`.
+    fn prewritten(mode: Mode) -> MemoryEngine {
+        let engine = MemoryEngine::new();
+        let request = Prewrite {
+            mutations: ["p", "s"]
+                .map(|key| Mutation::new(key, Intent::Put("v".into())))
+                .into(),
+            primary: "p".into(),
+            start_ts: Timestamp(10),
+            ttl_ms: 100,
+            txn_size: 2,
+            min_commit_ts: Timestamp::ZERO,
+            for_update_ts: Timestamp::ZERO,
+            mode,
+        };
+        let decided = prewrite(Columns::new(&engine), &request).unwrap();
+        engine.write(&decided.changes).unwrap();
+        engine
+    }
+
+    fn commit_at_15(engine: &MemoryEngine, keys: &[&str], held: &KeyRange) -> Result<Timestamp> {
+        let keys: Vec<Bytes> = keys.iter().map(|key| key.to_string().into()).collect();
+        let columns = Columns::new(engine);
+        let decided = commit(columns, &keys, Timestamp(10), Timestamp(15), held)?;
+        engine.write(&decided.changes).unwrap();
+        Ok(decided.reply)
+    }
+
+    #[test]
+    fn a_secondary_is_committed_only_once_its_primary_is() {
+        let all = KeyRange::all();
+        let refused = |engine: &MemoryEngine| {
+            let refused = commit_at_15(engine, &["s"], &all);
+            matches!(refused, Err(Error::Refused(Refusal::PrimaryNotCommitted { primary, .. })) if primary == "p")
+        };
+        let engine = prewritten(Mode::TwoPhases);
+        assert!(refused(&engine));
+        assert_eq!(
+            commit_at_15(&engine, &["p"], &all).ok(),
+            Some(Timestamp(15))
+        );
+        assert_eq!(
+            commit_at_15(&engine, &["s"], &all).ok(),
+            Some(Timestamp(15))
+        );
+
+        let engine = prewritten(Mode::TwoPhases);
+        let gone = rollback(Columns::new(&engine), &["p".into()], Timestamp(10)).unwrap();
+        engine.write(&gone.changes).unwrap();
+        assert!(refused(&engine));
+    }
+
+    #[test]
+    fn who_commits_both_together_or_has_the_primary_elsewhere_is_believed() {
+        let engine = prewritten(Mode::TwoPhases);
+        let both = commit_at_15(&engine, &["s", "p"], &KeyRange::all()).ok();
+        assert_eq!(both, Some(Timestamp(15)));
+        let engine = prewritten(Mode::TwoPhases);
+        let elsewhere = KeyRange::half_open("q", "z");
+        assert_eq!(
+            commit_at_15(&engine, &["s"], &elsewhere).ok(),
+            Some(Timestamp(15))
+        );
+        let engine = prewritten(Mode::Async {
+            secondaries: vec!["s".into()],
+            max_read_ts: Timestamp::ZERO,
+        });
+        let by_prewrites = commit_at_15(&engine, &["s"], &KeyRange::all()).ok();
+        assert_eq!(by_prewrites, Some(Timestamp(15)));
+    }
 }

@@ -96,6 +96,18 @@ pub enum Refusal {
         /// The key.
         key: Bytes,
     },
+    /// The key is not the primary, which decides on the transaction, and is not committed. Commit the primary first.
+    #[error(
+        "transaction {start_ts} is not committed at its primary {primary:?}, so not on key {key:?}"
+    )]
+    PrimaryNotCommitted {
+        /// The transaction.
+        start_ts: Timestamp,
+        /// What decides.
+        primary: Bytes,
+        /// The key.
+        key: Bytes,
+    },
     /// The transaction should hold a pessimistic lock on the key, and does not. Roll back.
     #[error("transaction {start_ts} holds no pessimistic lock on key {key:?}")]
     PessimisticLockNotFound {

@@ -27,7 +27,7 @@
 //!   reader                          read_keys(k, 40): refused                 read_keys ...  snapshot, get k: sees it
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use storage::KeyRange;
@@ -38,7 +38,9 @@ use crate::{Intent, LockInfo, LockKind, Mode, Prewrite, ReadAt, Refusal, Ticket,
 #[derive(Debug, Default)]
 pub struct InFlight {
     max_read_ts: Timestamp,
-    keys: BTreeMap<Bytes, (Ticket, LockInfo)>,
+    keys: BTreeMap<Bytes, LockInfo>,
+    /// Which of them are whose.
+    tickets: HashMap<Ticket, Vec<Bytes>>,
 }
 
 impl InFlight {
@@ -105,13 +107,18 @@ impl InFlight {
                 min_commit_ts,
                 secondaries: None,
             };
-            self.keys.insert(mutation.key.clone(), (ticket, lock));
+            self.keys.insert(mutation.key.clone(), lock);
+            let of_ticket = self.tickets.entry(ticket).or_default();
+            of_ticket.push(mutation.key.clone());
         }
     }
 
     /// The request of this ticket is applied, or will never be.
     pub fn done(&mut self, ticket: Ticket) {
-        self.keys.retain(|_, (owner, _)| *owner != ticket);
+        // They were latched until now, so nobody else can have put them in.
+        for key in self.tickets.remove(&ticket).unwrap_or_default() {
+            self.keys.remove(&key);
+        }
     }
 
     fn raise(&mut self, at: &ReadAt) {
@@ -122,12 +129,8 @@ impl InFlight {
     }
 }
 
-fn refuse<'a>(
-    in_flight: impl Iterator<Item = &'a (Ticket, LockInfo)>,
-    at: &ReadAt,
-) -> Result<(), Refusal> {
+fn refuse<'a>(in_flight: impl Iterator<Item = &'a LockInfo>, at: &ReadAt) -> Result<(), Refusal> {
     let locks: Vec<_> = in_flight
-        .map(|(_, lock)| lock)
         .filter(|lock| lock.min_commit_ts <= at.ts && !at.bypass.contains(&lock.start_ts))
         .cloned()
         .collect();

@@ -77,7 +77,7 @@ pub use latches::{Latches, Ticket};
 pub use layout::{Column, decode_key, default_key, lock_key, write_key};
 pub use local::{Clock, Local};
 pub use lock::{Lock, LockInfo, LockKind};
-pub use memcomparable::encoded as memcomparable_key;
+pub use memcomparable::{decoded as memcomparable_decoded, encoded as memcomparable_key};
 pub use oracle::{MAX_BATCH, Oracle, OracleError, Timestamps, WINDOW_MS};
 pub use pessimistic::{Acquire, acquire, release};
 pub use prewrite::{Intent, Mode, Mutation, Prewrite, Prewritten, prewrite};

@@ -37,6 +37,13 @@ pub fn encoded(key: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The key of a memory-comparable form; `None` if it is none.
+#[must_use]
+pub fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (key, behind) = decode(bytes)?;
+    behind.is_empty().then_some(key)
+}
+
 /// Appends the encoded form of `bytes`.
 pub(crate) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let mut groups = bytes.chunks_exact(GROUP_BYTES);

@@ -168,6 +168,8 @@ pub struct Commit {
     pub start_ts: Timestamp,
     /// When it is to be committed.
     pub commit_ts: Timestamp,
+    /// What the store holds: a primary in it must be committed, if it is not among the keys.
+    pub held: KeyRange,
 }
 
 impl Request for Commit {
@@ -175,7 +177,8 @@ impl Request for Commit {
     const NAME: &'static str = "commit";
 
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
-        commit(columns, &self.keys, self.start_ts, self.commit_ts)
+        let (start_ts, commit_ts) = (self.start_ts, self.commit_ts);
+        commit(columns, &self.keys, start_ts, commit_ts, &self.held)
     }
 
     fn latched(&self) -> BTreeSet<Bytes> {

@@ -12,6 +12,7 @@ use percolator::client::{AskError, ClientError, Outcome, Store};
 use percolator::{
     Commit, ConflictReason, Error, Intent, Mode, Mutation, Prewrite, Refusal, Timestamp,
 };
+use storage::KeyRange;
 use support::world::{Fate, World, divisible, read};
 
 /// Two accounts, as most of Hermitage's tests begin.
@@ -365,6 +366,7 @@ fn commit(
         keys: vec![key.into()],
         start_ts,
         commit_ts,
+        held: KeyRange::all(),
     };
     world.ask(&request).map_err(|error| match error {
         AskError::Decision(Error::Refused(refusal)) => refusal,

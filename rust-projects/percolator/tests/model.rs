@@ -230,7 +230,16 @@ fn ask(engine: &MemoryEngine, model: &mut Model, request: &Request) {
             )
         }
         Request::Commit { txn, at, keys } => {
-            let decided = commit(columns, &self::keys(keys), Timestamp(*txn), Timestamp(*at)).ok();
+            // It commits in any order, as a store must that does not have the primary.
+            let nothing = KeyRange::half_open("", "");
+            let decided = commit(
+                columns,
+                &self::keys(keys),
+                Timestamp(*txn),
+                Timestamp(*at),
+                &nothing,
+            )
+            .ok();
             (
                 model.commit(*txn, *at, keys),
                 decided.map(|decided| decided.changes),

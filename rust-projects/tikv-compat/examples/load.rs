@@ -13,6 +13,7 @@ use proto::tikv::pdpb;
 use proto::tikv::pdpb::pd_client::PdClient;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
+use tikv_client::transaction::HeartbeatOption;
 use tikv_client::{
     CheckLevel, Config, RawClient, Timestamp, TransactionClient, TransactionOptions,
 };
@@ -281,7 +282,10 @@ impl Worker {
             Commit::Async => options.use_async_commit(),
             Commit::OnePhase => options.try_one_pc(),
         };
-        let options = options.drop_check(CheckLevel::None);
+        // The client's heartbeat is a task that sleeps for ten seconds after each transaction, however short.
+        let options = options
+            .heartbeat_option(HeartbeatOption::NoHeartbeat)
+            .drop_check(CheckLevel::None);
         let mut transaction = self.transactions.begin_with_options(options).await?;
         let written = async {
             for (key, value) in pairs {

@@ -70,6 +70,68 @@ async fn a_commit_takes_two_phases_one_or_none_of_its_own() {
     }
 }
 
+/// The client sends it in parts of 16 KiB, each with the primary key's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_thousands_of_keys_and_megabytes_is_whole_or_not_there() {
+    const KEYS: usize = 5000;
+    let cluster = Cluster::start(3);
+    let client = cluster.transactions().await;
+    let key = |number: usize| format!("large {number:05}");
+    let range = || key(0)..key(KEYS);
+    let large = async |value: u8| {
+        let mut transaction = client.begin_optimistic().await.unwrap();
+        for number in 0..KEYS {
+            let value = vec![value; 1024];
+            transaction.put(key(number), value).await.unwrap();
+        }
+        transaction
+    };
+    let count = async || {
+        let mut reader = client.begin_optimistic().await.unwrap();
+        let keys = reader.scan_keys(range(), u32::MAX).await.unwrap();
+        let count = keys.count();
+        reader.rollback().await.unwrap();
+        count
+    };
+    large(1).await.rollback().await.unwrap();
+    assert_eq!(count().await, 0);
+    let mut first = large(1).await;
+    let mut second = large(2).await;
+    first.commit().await.unwrap();
+    assert_eq!(count().await, KEYS);
+    assert!(second.commit().await.is_err(), "somebody committed since");
+    second.rollback().await.unwrap();
+    let mut reader = client.begin_optimistic().await.unwrap();
+    let first_page = reader.scan(range(), 1000).await.unwrap();
+    assert!(
+        first_page
+            .into_iter()
+            .all(|pair| pair.value()[..] == [1; 1024])
+    );
+    reader.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_batches_of_megabytes_and_values_of_megabytes_are_kept() {
+    const MIB: usize = 1 << 20;
+    let cluster = Cluster::start(3);
+    let client = cluster.raw().await;
+    let value = |number: u8| vec![number; MIB];
+    let pairs = (0..12).map(|number| (vec![b'v', number], value(number)));
+    client.batch_put(pairs).await.unwrap();
+    for number in 0..12 {
+        let found = client.get(vec![b'v', number]).await.unwrap();
+        assert_eq!(found, Some(value(number)));
+    }
+    let long = || vec![7; 3 * MIB];
+    client.put("long".to_owned(), long()).await.unwrap();
+    assert_eq!(client.get("long".to_owned()).await.unwrap(), Some(long()));
+    // A request holds up to 16 MiB, so this cannot be sent, and what was there stays.
+    let too_long = client.put("long".to_owned(), vec![8; 16 * MIB]).await;
+    assert!(too_long.is_err());
+    assert_eq!(client.get("long".to_owned()).await.unwrap(), Some(long()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn raw_keys_are_put_scanned_swapped_and_deleted() {
     let cluster = Cluster::start(1);

@@ -389,6 +389,50 @@ async fn an_asynchronous_commit_of_a_dead_client_is_finished_as_its_prewrites_sa
     assert_eq!(read("collected").await, put, "it is met by the collector");
 }
 
+/// Client (0.4.0) sends the second keys' commit after a first one's that it took for sent and that never was: it could not find the region.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_which_the_first_part_never_came_is_whole_or_none() {
+    let cluster = Cluster::start(1);
+    let client = cluster.transactions().await;
+    let context = context(&cluster, 1).await;
+    let mut store = TikvClient::new(channel(&cluster, 1).await);
+    for (name, dies) in [("late", false), ("dead", true)] {
+        let keys = [1, 2].map(|number| format!("{name} {number}"));
+        let start_version = client.current_timestamp().await.unwrap().version();
+        let prewrite = store.kv_prewrite(kvrpcpb::PrewriteRequest {
+            context: Some(context.clone()),
+            mutations: keys.each_ref().map(|key| put_by_the_dead(key)).into(),
+            primary_lock: whole(&keys[0]),
+            start_version,
+            lock_ttl: if dies { 50 } else { 60_000 },
+            ..kvrpcpb::PrewriteRequest::default()
+        });
+        assert!(prewrite.await.unwrap().into_inner().errors.is_empty());
+        let commit_version = client.current_timestamp().await.unwrap().version();
+        let read = async |key: &String| {
+            let mut reader = client.begin_optimistic().await.unwrap();
+            let found = reader.get(key.clone()).await.unwrap();
+            reader.rollback().await.unwrap();
+            found.is_some()
+        };
+        if dies {
+            // Somebody finds the primary's lock too old.
+            assert!(!read(&keys[0]).await);
+        }
+        let commit = store.kv_commit(kvrpcpb::CommitRequest {
+            context: Some(context.clone()),
+            start_version,
+            keys: vec![whole(&keys[1])],
+            commit_version,
+        });
+        let refused = commit.await.unwrap().into_inner().error;
+        assert_eq!(refused.is_some(), dies, "{refused:?}");
+        for key in &keys {
+            assert_eq!(read(key).await, !dies, "{key}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_lock_crosswise_one_is_told_and_the_other_goes_on() {
     let cluster = Cluster::start(1);

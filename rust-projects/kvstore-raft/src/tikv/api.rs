@@ -88,6 +88,17 @@ impl Api {
         }
     }
 
+    /// A region's end as clients' requests have keys.
+    pub(super) fn of_region(self, end: &Bytes) -> Bytes {
+        match self {
+            Self::V1Raw => end.clone(),
+            // Empty at the very beginning and the very end.
+            Self::V2 | Self::V1Transactional => percolator::memcomparable_decoded(end)
+                .unwrap_or_default()
+                .into(),
+        }
+    }
+
     /// What makes a new cluster one of this version.
     fn founding(self, epoch: Epoch) -> Batch {
         let mut batch = Batch::new();

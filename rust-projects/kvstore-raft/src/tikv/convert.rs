@@ -6,7 +6,7 @@ use bytes::Bytes;
 use percolator::{Pair, ReadAt, Timestamp};
 use proto::tikv::errorpb;
 use proto::tikv::kvrpcpb as pb;
-use storage::KeyRange;
+use storage::{Direction, KeyRange};
 use tonic::Status;
 
 use super::refusal::locked;
@@ -91,6 +91,14 @@ pub(super) fn range(start: Bytes, end: Bytes) -> KeyRange {
             true => Bound::Unbounded,
             false => Bound::Excluded(end),
         },
+    }
+}
+
+/// A scan's range from its lower end, and where reading begins: a reverse scan's request begins with the upper end.
+pub(super) fn directed(start: Bytes, end: Bytes, reverse: bool) -> ((Bytes, Bytes), Direction) {
+    match reverse {
+        false => ((start, end), Direction::Forward),
+        true => ((end, start), Direction::Reverse),
     }
 }
 

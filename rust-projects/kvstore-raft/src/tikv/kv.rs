@@ -79,3 +79,6 @@ methods! {
     raw_get_key_ttl: pb::RawGetKeyTtlRequest => pb::RawGetKeyTtlResponse = raw::ttl;
     raw_compare_and_swap: pb::RawCasRequest => pb::RawCasResponse = raw::compare_and_swap;
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,8 @@
 //! # What it is
 //!
 //! [`kv`] and [`raw`] take the requests of the store's service, [`placement`] those of the placement driver; [`values`] is how raw values are stored, [`convert`] and [`refusal`] turn messages into
-//! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`api`] is the version that a cluster was created with, [`route`] sees to it that a request is
-//! for this node, its region and its key space.
+//! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`api`] is the version that a cluster was created with, [`route`] and [`admission`] see to it that a request
+//! is for this node, its region and its key space.
 //!
 //! # What it guarantees
 //!
@@ -24,8 +24,11 @@
 //!          --> placement --> oracle: window in the log, timestamps below it
 //! ```
 
+mod admission;
 mod api;
 mod convert;
+#[cfg(test)]
+mod fake;
 mod forward;
 mod http;
 mod kv;

@@ -10,9 +10,10 @@ use proto::tikv::kvrpcpb as pb;
 use replica::Epoch;
 use storage::{Batch, Direction, KeyRange, Reader};
 
-use super::convert::range;
+use super::admission;
+use super::convert::directed;
 use super::refusal::Told;
-use super::route::{Mode, check_context, check_key};
+use super::route::Mode;
 use super::store::{Failure, Store};
 use super::transactional::{told, too_long};
 use super::values::{Swap, Write, column, living, look};
@@ -23,18 +24,9 @@ type Result<T> = std::result::Result<T, Told>;
 fn admit<'a>(
     store: &Store,
     context: Option<&pb::Context>,
-    keys: impl Iterator<Item = &'a [u8]>,
+    keys: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Epoch> {
-    let view = store.shared().look();
-    let (api, epoch) = check_context(&view, store.api.get(), context)?;
-    for key in keys {
-        check_key(api, &view.standing.region, Mode::Raw, key)?;
-    }
-    Ok(epoch)
-}
-
-fn one(key: &[u8]) -> std::iter::Once<&[u8]> {
-    std::iter::once(key)
+    admission::keys(store, Mode::Raw, context, keys)
 }
 
 /// A swap that is tried again may find what it wrote itself, and be told that it failed. So its client hears that nobody knows, instead of asking
@@ -72,7 +64,7 @@ pub(super) async fn get(
     store: &Arc<Store>,
     request: pb::RawGetRequest,
 ) -> Result<pb::RawGetResponse> {
-    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let epoch = admit(store, request.context.as_ref(), [request.key.as_ref()])?;
     let view = store.view(epoch).await.map_err(told(store))?;
     let value = look(&*view, &request.key, now_ms()).map_err(told(store))?;
     Ok(pb::RawGetResponse {
@@ -86,7 +78,7 @@ pub(super) async fn ttl(
     store: &Arc<Store>,
     request: pb::RawGetKeyTtlRequest,
 ) -> Result<pb::RawGetKeyTtlResponse> {
-    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let epoch = admit(store, request.context.as_ref(), [request.key.as_ref()])?;
     let view = store.view(epoch).await.map_err(told(store))?;
     let now_ms = now_ms();
     let value = look(&*view, &request.key, now_ms).map_err(told(store))?;
@@ -123,7 +115,7 @@ pub(super) async fn put(
     store: &Arc<Store>,
     request: pb::RawPutRequest,
 ) -> Result<pb::RawPutResponse> {
-    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let epoch = admit(store, request.context.as_ref(), [request.key.as_ref()])?;
     let changes = vec![(request.key, Some(request.value))];
     write(store, epoch, changes, request.ttl).await?;
     Ok(pb::RawPutResponse::default())
@@ -167,7 +159,7 @@ pub(super) async fn delete(
     store: &Arc<Store>,
     request: pb::RawDeleteRequest,
 ) -> Result<pb::RawDeleteResponse> {
-    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let epoch = admit(store, request.context.as_ref(), [request.key.as_ref()])?;
     write(store, epoch, vec![(request.key, None)], 0).await?;
     Ok(pb::RawDeleteResponse::default())
 }
@@ -187,9 +179,10 @@ pub(super) async fn delete_range(
     store: &Arc<Store>,
     request: pb::RawDeleteRangeRequest,
 ) -> Result<pb::RawDeleteRangeResponse> {
-    let epoch = admit(store, request.context.as_ref(), one(&request.start_key))?;
+    let range = (request.start_key, request.end_key);
+    let (epoch, range) = admission::change(store, Mode::Raw, request.context.as_ref(), range)?;
     let mut changes = Batch::new();
-    changes.delete_range(column(&range(request.start_key, request.end_key)));
+    changes.delete_range(column(&range));
     let lead = store.lead().await.map_err(told(store))?;
     let applied = store.apply(lead.term, epoch, changes).await;
     applied.map_err(told(store))?;
@@ -200,7 +193,7 @@ pub(super) async fn compare_and_swap(
     store: &Arc<Store>,
     request: pb::RawCasRequest,
 ) -> Result<pb::RawCasResponse> {
-    let epoch = admit(store, request.context.as_ref(), one(&request.key))?;
+    let epoch = admit(store, request.context.as_ref(), [request.key.as_ref()])?;
     let swap = Swap {
         key: request.key,
         expected: (!request.previous_not_exist).then_some(request.previous_value),
@@ -271,23 +264,15 @@ impl Pairs {
     }
 }
 
-/// Which end of a range comes first depends on the direction.
-fn directed(start: Bytes, end: Bytes, reverse: bool) -> (Bytes, Bytes, Direction) {
-    match reverse {
-        false => (start, end, Direction::Forward),
-        true => (end, start, Direction::Reverse),
-    }
-}
-
 pub(super) async fn scan(
     store: &Arc<Store>,
     request: pb::RawScanRequest,
 ) -> Result<pb::RawScanResponse> {
-    let (from, to, direction) = directed(request.start_key, request.end_key, request.reverse);
-    let epoch = admit(store, request.context.as_ref(), one(&from))?;
+    let (range, direction) = directed(request.start_key, request.end_key, request.reverse);
+    let context = request.context.as_ref();
+    let (epoch, range) = admission::scan(store, Mode::Raw, context, range, direction)?;
     let view = store.view(epoch).await.map_err(told(store))?;
     let mut pairs = Pairs::default();
-    let range = range(from, to);
     let key_only = request.key_only;
     pairs.scan(store, &*view, &range, direction, request.limit, key_only)?;
     Ok(pb::RawScanResponse {
@@ -300,17 +285,16 @@ pub(super) async fn batch_scan(
     store: &Arc<Store>,
     request: pb::RawBatchScanRequest,
 ) -> Result<pb::RawBatchScanResponse> {
+    let (_, direction) = directed(Bytes::new(), Bytes::new(), request.reverse);
     let ranges = request.ranges.into_iter();
-    let ranges = ranges.map(|range| directed(range.start_key, range.end_key, request.reverse));
-    let ranges: Vec<_> = ranges.collect();
-    let first = ranges.iter().map(|(from, ..)| from.as_ref());
-    let epoch = admit(store, request.context.as_ref(), first)?;
+    let ranges = ranges.map(|range| directed(range.start_key, range.end_key, request.reverse).0);
+    let context = request.context.as_ref();
+    let (epoch, ranges) = admission::scans(store, Mode::Raw, context, ranges, direction)?;
     let view = store.view(epoch).await.map_err(told(store))?;
     let mut pairs = Pairs::default();
     let (limit, key_only) = (request.each_limit, request.key_only);
-    for (from, to, direction) in ranges {
-        let range = range(from, to);
-        pairs.scan(store, &*view, &range, direction, limit, key_only)?;
+    for range in &ranges {
+        pairs.scan(store, &*view, range, direction, limit, key_only)?;
     }
     Ok(pb::RawBatchScanResponse {
         kvs: pairs.found,

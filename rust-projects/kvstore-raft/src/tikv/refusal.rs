@@ -159,7 +159,9 @@ pub(super) fn key_error(refusal: Refusal) -> pb::KeyError {
             ..none
         },
         // The transaction may begin anew.
-        Refusal::LockNotFound { .. } | Refusal::PessimisticLockNotFound { .. } => pb::KeyError {
+        Refusal::LockNotFound { .. }
+        | Refusal::PrimaryNotCommitted { .. }
+        | Refusal::PessimisticLockNotFound { .. } => pb::KeyError {
             retryable: text,
             ..none
         },

@@ -13,8 +13,9 @@ use percolator::{
 use proto::tikv::kvrpcpb::{self as pb, Action};
 use proto::tikv::tikvpb::tikv_client::TikvClient;
 use replica::Epoch;
-use storage::{Batch, KeyRange};
+use storage::{Batch, Direction, KeyRange};
 
+use super::admission;
 use super::convert::range;
 use super::forward::{self, Way};
 use super::refusal::{Told, lock_info};
@@ -32,7 +33,7 @@ pub(super) async fn check_status(
     store: &Arc<Store>,
     request: pb::CheckTxnStatusRequest,
 ) -> Result<pb::CheckTxnStatusResponse> {
-    let primary = std::iter::once(request.primary_key.as_ref());
+    let primary = [request.primary_key.as_ref()];
     let epoch = admit(store, request.context.as_ref(), primary)?;
     let check = CheckStatus {
         primary: request.primary_key,
@@ -134,8 +135,13 @@ pub(super) async fn scan_locks(
     store: &Arc<Store>,
     request: pb::ScanLockRequest,
 ) -> Result<pb::ScanLockResponse> {
-    let first = std::iter::once(request.start_key.as_ref());
-    let epoch = admit(store, request.context.as_ref(), first)?;
+    let (epoch, range) = admission::scan(
+        store,
+        Mode::Transactional,
+        request.context.as_ref(),
+        (request.start_key, request.end_key),
+        Direction::Forward,
+    )?;
     let max_ts = Timestamp(request.max_version);
     if max_ts != Timestamp::MAX {
         // Whoever looks for locks up to here counts on there being no new ones that commit below.
@@ -146,7 +152,6 @@ pub(super) async fn scan_locks(
         limit => limit as usize,
     };
     let view = store.view(epoch).await.map_err(told(store))?;
-    let range = range(request.start_key, request.end_key);
     let found = percolator::scan_locks(Columns::new(&*view), &range, max_ts, limit);
     let locks = found.map_err(Failure::from).map_err(told(store))?;
     Ok(pb::ScanLockResponse {
@@ -159,8 +164,6 @@ pub(super) async fn resolve(
     store: &Arc<Store>,
     request: pb::ResolveLockRequest,
 ) -> Result<pb::ResolveLockResponse> {
-    let named = request.keys.iter().map(Bytes::as_ref);
-    let epoch = admit(store, request.context.as_ref(), named)?;
     let fate = |commit_ts: u64| (commit_ts > 0).then_some(Timestamp(commit_ts));
     let fates: BTreeMap<_, _> = match request.txn_infos.is_empty() {
         true => [(
@@ -175,9 +178,16 @@ pub(super) async fn resolve(
                 .collect()
         }
     };
+    let context = request.context.as_ref();
     let resolved = match request.keys.is_empty() {
-        true => resolve_all(store, &fates, epoch).await,
-        false => resolve_keys(store, request.keys, &fates, epoch).await,
+        true => {
+            let (epoch, region) = admission::all(store, context)?;
+            resolve_all(store, &fates, epoch, region).await
+        }
+        false => {
+            let epoch = admit(store, context, request.keys.iter().map(Bytes::as_ref))?;
+            resolve_keys(store, request.keys, &fates, epoch).await
+        }
     };
     resolved.map_err(told(store))?;
     Ok(pb::ResolveLockResponse::default())
@@ -200,13 +210,13 @@ async fn resolve_keys(
     Ok(())
 }
 
-/// All locks of some transactions in the region, a few at a time.
+/// All locks of some transactions in a range, a few at a time.
 async fn resolve_all(
     store: &Arc<Store>,
     fates: &BTreeMap<Timestamp, Option<Timestamp>>,
     epoch: Epoch,
+    mut range: KeyRange,
 ) -> std::result::Result<(), Failure> {
-    let mut range = KeyRange::all();
     loop {
         let locks = locks_of(&*store.view(epoch).await?, &range, fates)?;
         let Some(last) = locks.last() else {
@@ -240,7 +250,7 @@ fn locks_of(
     range: &KeyRange,
     fates: &BTreeMap<Timestamp, Option<Timestamp>>,
 ) -> std::result::Result<Vec<LockInfo>, Failure> {
-    let locks = Columns::new(view).locks(range, storage::Direction::Forward);
+    let locks = Columns::new(view).locks(range, Direction::Forward);
     let is_theirs = |entry: &percolator::Result<(Bytes, percolator::Lock)>| match entry {
         Ok((_, lock)) => fates.contains_key(&lock.start_ts),
         Err(_) => true,
@@ -254,10 +264,14 @@ pub(super) async fn delete_range(
     store: &Arc<Store>,
     request: pb::DeleteRangeRequest,
 ) -> Result<pb::DeleteRangeResponse> {
-    let first = std::iter::once(request.start_key.as_ref());
-    let epoch = admit(store, request.context.as_ref(), first)?;
+    let (epoch, range) = admission::change(
+        store,
+        Mode::Transactional,
+        request.context.as_ref(),
+        (request.start_key, request.end_key),
+    )?;
     if !request.notify_only {
-        let changes = percolator::destroy(&range(request.start_key, request.end_key));
+        let changes = percolator::destroy(&range);
         let lead = store.lead().await.map_err(told(store))?;
         let applied = store.apply(lead.term, epoch, changes).await;
         applied.map_err(told(store))?;

@@ -11,8 +11,10 @@ use proto::tikv::kvrpcpb::{ApiVersion, Context};
 use proto::tikv::metapb;
 use raft::NodeId;
 use replica::{Epoch, Region};
+use storage::{Direction, KeyRange};
 
 use super::api::Api;
+use super::convert::range;
 use crate::view::View;
 
 /// The one region.
@@ -173,10 +175,14 @@ pub(super) fn check_key(
     key: &[u8],
 ) -> Result<(), Misrouted> {
     check_mode(api, mode, key)?;
-    if region.contains(&api.in_region(key)) {
-        return Ok(());
+    match region.contains(&api.in_region(key)) {
+        true => Ok(()),
+        false => Err(not_in_region(region, key)),
     }
-    Err(Misrouted::Region(Box::new(errorpb::Error {
+}
+
+fn not_in_region(region: &Region, key: &[u8]) -> Misrouted {
+    Misrouted::Region(Box::new(errorpb::Error {
         message: "the key is not in the region".into(),
         key_not_in_region: Some(KeyNotInRegion {
             key: Bytes::copy_from_slice(key),
@@ -185,7 +191,58 @@ pub(super) fn check_key(
             end_key: region.end.clone(),
         }),
         ..errorpb::Error::default()
-    })))
+    }))
+}
+
+/// Whether a range ends where the region does, or before: an empty end is behind all keys.
+fn ends_in(region: &Region, api: Api, end: &[u8]) -> bool {
+    region.end.is_empty() || (!end.is_empty() && api.in_region(end) <= region.end)
+}
+
+/// The part of `[start, end)` that the region has: the end at which reading begins must be in it.
+///
+/// # Errors
+/// [`Misrouted`].
+pub(super) fn check_scan(
+    api: Api,
+    region: &Region,
+    mode: Mode,
+    (mut start, mut end): (Bytes, Bytes),
+    direction: Direction,
+) -> Result<KeyRange, Misrouted> {
+    match direction {
+        Direction::Forward => {
+            check_key(api, region, mode, &start)?;
+            if !ends_in(region, api, &end) {
+                end = api.of_region(&region.end);
+            }
+        }
+        Direction::Reverse => {
+            check_mode(api, mode, &start)?;
+            if !ends_in(region, api, &end) {
+                return Err(not_in_region(region, &end));
+            }
+            start = start.max(api.of_region(&region.start));
+        }
+    }
+    Ok(range(start, end))
+}
+
+/// `[start, end)`, if the region has all of it.
+///
+/// # Errors
+/// [`Misrouted`].
+pub(super) fn check_range(
+    api: Api,
+    region: &Region,
+    mode: Mode,
+    (start, end): (Bytes, Bytes),
+) -> Result<KeyRange, Misrouted> {
+    check_key(api, region, mode, &start)?;
+    match ends_in(region, api, &end) {
+        true => Ok(range(start, end)),
+        false => Err(not_in_region(region, &end)),
+    }
 }
 
 /// Whether a key is of the mode.

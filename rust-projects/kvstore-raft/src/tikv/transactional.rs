@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percolator::{
-    Acquire, BatchGet, Commit, Get, Heartbeat, Intent, Mode, Mutation, Pair, Prewrite, Release,
-    Rollback, Scan, Timestamp,
+    Acquire, BatchGet, Commit, Get, Heartbeat, Intent, Mode, Mutation, Pair, Prewrite, Refusal,
+    Release, Rollback, Scan, Timestamp,
 };
 use proto::tikv::kvrpcpb::prewrite_request::PessimisticAction;
 use proto::tikv::kvrpcpb::{self as pb, Op};
 use replica::Epoch;
-use storage::Direction;
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::MAX_REPLY_BYTES;
-use super::convert::{pair, range, read_at};
+use super::admission;
+use super::convert::{directed, pair, read_at};
 use super::refusal::{Told, key_errors};
-use super::route::{self, Misrouted, check_context, check_key};
+use super::route::{self, Misrouted};
 use super::store::{Failure, Store};
 
 type Result<T> = std::result::Result<T, Told>;
@@ -30,14 +30,9 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 pub(super) fn admit<'a>(
     store: &Store,
     context: Option<&pb::Context>,
-    keys: impl Iterator<Item = &'a [u8]>,
+    keys: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Epoch> {
-    let view = store.shared().look();
-    let (api, epoch) = check_context(&view, store.api.get(), context)?;
-    for key in keys {
-        check_key(api, &view.standing.region, route::Mode::Transactional, key)?;
-    }
-    Ok(epoch)
+    admission::keys(store, route::Mode::Transactional, context, keys)
 }
 
 /// What a client is told about a failure.
@@ -51,7 +46,7 @@ fn slices(keys: &[Bytes]) -> impl Iterator<Item = &[u8]> {
 
 pub(super) async fn get(store: &Arc<Store>, request: pb::GetRequest) -> Result<pb::GetResponse> {
     let context = request.context.as_ref();
-    let epoch = admit(store, context, std::iter::once(request.key.as_ref()))?;
+    let epoch = admit(store, context, [request.key.as_ref()])?;
     let get = Get {
         at: read_at(request.version, context),
         key: request.key,
@@ -85,13 +80,11 @@ pub(super) async fn batch_get(
 
 pub(super) async fn scan(store: &Arc<Store>, request: pb::ScanRequest) -> Result<pb::ScanResponse> {
     let context = request.context.as_ref();
-    let (from, to, direction) = match request.reverse {
-        false => (request.start_key, request.end_key, Direction::Forward),
-        true => (request.end_key, request.start_key, Direction::Reverse),
-    };
-    let epoch = admit(store, context, std::iter::once(from.as_ref()))?;
+    let (range, direction) = directed(request.start_key, request.end_key, request.reverse);
+    let (epoch, range) =
+        admission::scan(store, route::Mode::Transactional, context, range, direction)?;
     let scan = Scan {
-        range: range(from, to),
+        range,
         direction,
         limit: request.limit as usize,
         at: read_at(request.version, context),
@@ -196,12 +189,21 @@ pub(super) async fn commit(
     request: pb::CommitRequest,
 ) -> Result<pb::CommitResponse> {
     let epoch = admit(store, request.context.as_ref(), slices(&request.keys))?;
-    let commit = Commit {
+    let (_, held) = admission::all(store, request.context.as_ref())?;
+    let mut commit = Commit {
         keys: request.keys,
         start_ts: Timestamp(request.start_version),
         commit_ts: Timestamp(request.commit_version),
+        held,
     };
-    let committed = store.change(commit, epoch).await.map_err(told(store))?;
+    let mut committed = store.change(commit.clone(), epoch).await;
+    if let Err(Failure::Refused(Refusal::PrimaryNotCommitted { primary, .. })) = &committed {
+        // The client takes the primary for committed; where it did not find the primary's region it never sent that (tikv-client 0.4.0). What was
+        // said to be committed is, unless somebody rolled it back meanwhile.
+        commit.keys.insert(0, primary.clone());
+        committed = store.change(commit, epoch).await;
+    }
+    let committed = committed.map_err(told(store))?;
     Ok(pb::CommitResponse {
         commit_version: committed.0,
         ..pb::CommitResponse::default()
@@ -293,7 +295,7 @@ pub(super) async fn heartbeat(
     store: &Arc<Store>,
     request: pb::TxnHeartBeatRequest,
 ) -> Result<pb::TxnHeartBeatResponse> {
-    let primary = std::iter::once(request.primary_lock.as_ref());
+    let primary = [request.primary_lock.as_ref()];
     let epoch = admit(store, request.context.as_ref(), primary)?;
     let heartbeat = Heartbeat {
         primary: request.primary_lock,

@@ -101,3 +101,108 @@ async fn expire(store: &Arc<Store>) -> Result<(), Failure> {
         sleep(BREATH).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use percolator::{Column, Commit, Intent, Mode, Mutation, Prewrite};
+    use storage::{Direction, Reader};
+
+    use super::*;
+    use crate::tikv::fake::{World, runtime};
+
+    async fn timestamp(world: &World) -> Timestamp {
+        world.store.timestamps(&[1]).await.unwrap()[0].last()
+    }
+
+    async fn put(world: &World, key: &Bytes) -> Timestamp {
+        let start_ts = timestamp(world).await;
+        let prewrite = Prewrite {
+            // Too long to be kept within the record.
+            mutations: vec![Mutation::new(
+                key.clone(),
+                Intent::Put(vec![b'v'; 300].into()),
+            )],
+            primary: key.clone(),
+            start_ts,
+            ttl_ms: 3000,
+            txn_size: 1,
+            min_commit_ts: Timestamp::ZERO,
+            for_update_ts: Timestamp::ZERO,
+            mode: Mode::TwoPhases,
+        };
+        world.store.change(prewrite, world.epoch()).await.unwrap();
+        let commit = Commit {
+            keys: vec![key.clone()],
+            start_ts,
+            commit_ts: timestamp(world).await,
+            held: KeyRange::all(),
+        };
+        world.store.change(commit, world.epoch()).await.unwrap()
+    }
+
+    fn count(world: &World, range: &KeyRange) -> usize {
+        let keys = world.node.engine.scan_keys(range, Direction::Forward);
+        keys.map(Result::unwrap).count()
+    }
+
+    #[test]
+    fn a_leader_removes_what_nobody_can_read_and_nothing_else() {
+        runtime().block_on(async {
+            let world = World::new();
+            let all = KeyRange::all();
+            let keys: Vec<Bytes> = (0..2 * PAGE).map(|i| format!("k{i:04}").into()).collect();
+            let mut last = Timestamp::ZERO;
+            for key in keys.iter().chain(&keys).chain(&keys[..1]) {
+                last = put(&world, key).await;
+            }
+            let versions = Column::Write.range(&all);
+            let values = Column::Default.range(&all);
+            let before = 4 * PAGE + 1;
+            let counts = |world: &World| (count(world, &versions), count(world, &values));
+            assert_eq!(counts(&world), (before, before));
+            let mut collected = (Term::default(), Timestamp::ZERO);
+            round(&world.store, &mut collected).await.unwrap();
+            assert_eq!(counts(&world), (before, before), "all can be read");
+
+            let advance = world.store.change_safe_points(|points| {
+                points.advance(last.previous().unwrap(), now_ms());
+            });
+            advance.await.unwrap();
+            round(&world.store, &mut collected).await.unwrap();
+            // The newest version of the first key lies above the safe point.
+            let after = 2 * PAGE + 1;
+            assert_eq!(counts(&world), (after, after));
+        });
+    }
+
+    #[test]
+    fn raw_values_whose_time_is_over_are_removed() {
+        runtime().block_on(async {
+            let world = World::new();
+            let write = |name: &str, expires_at_ms| values::Write {
+                changes: (0..PAGE + 1)
+                    .map(|i| {
+                        (
+                            format!("{name}{i:04}").into(),
+                            Some(Bytes::from_static(b"v")),
+                        )
+                    })
+                    .collect(),
+                expires_at_ms,
+            };
+            for write in [
+                write("over", Some(1)),
+                write("later", Some(u64::MAX)),
+                write("for ever", None),
+            ] {
+                world.store.change(write, world.epoch()).await.unwrap();
+            }
+            let raw = values::column(&KeyRange::all());
+            assert_eq!(count(&world, &raw), 3 * (PAGE + 1));
+            let mut collected = (Term::default(), Timestamp::ZERO);
+            round(&world.store, &mut collected).await.unwrap();
+            assert_eq!(count(&world, &raw), 2 * (PAGE + 1));
+        });
+    }
+}

@@ -1,6 +1,7 @@
 //! The two phases, seen from the client (paper, section 2.2, Figure 6: `Commit`).
 
 use bytes::Bytes;
+use storage::KeyRange;
 
 use super::locks::Settled;
 use super::{AskError, Client, ClientError, CommitBy, Store, Transaction};
@@ -171,6 +172,7 @@ impl<S: Store> Client<S> {
                 keys: vec![primary.clone()],
                 start_ts,
                 commit_ts,
+                held: KeyRange::all(),
             };
             let error = match self.store.ask(&request) {
                 Ok(commit_ts) => return Outcome::Committed(commit_ts),
@@ -212,6 +214,7 @@ impl<S: Store> Client<S> {
                 keys: keys.to_vec(),
                 start_ts,
                 commit_ts,
+                held: KeyRange::all(),
             });
         }
     }

@@ -188,7 +188,13 @@ fn change(engine: &MemoryEngine, name: &str, mut words: Words<'_>) -> String {
         }
         "commit" => {
             let (start, at) = (timestamp(words.plain[0]), timestamp(words.plain[1]));
-            let decided = commit(columns, &keys(&words.plain[2..]), start, at);
+            let decided = commit(
+                columns,
+                &keys(&words.plain[2..]),
+                start,
+                at,
+                &KeyRange::all(),
+            );
             apply(engine, decided, |at| format!("committed at {at}"))
         }
         "lock" => {

@@ -1,53 +1,10 @@
 //! The store over a node that does as it is told.
 
-use std::sync::atomic::AtomicBool;
-
 use percolator::{Commit, Get, Intent, Mode, Mutation, Prewrite, ReadAt};
-use raft::LogId;
-use storage::{Engine, MemoryEngine};
+use storage::KeyRange;
 
 use super::*;
-use crate::inbox::{Bounds, Incoming, Limit};
-use crate::node::Input;
-use crate::tikv::Api;
-use crate::tls::Credentials;
-use crate::view::View;
-
-/// A node of term 1 that keeps what it is given at once, for as long as it leads.
-struct Led {
-    leads: AtomicBool,
-    questions: AtomicU64,
-    engine: Arc<MemoryEngine>,
-}
-
-impl Led {
-    fn serve(&self, incoming: &Incoming) {
-        while let Some(input) = incoming.next(Duration::from_secs(30)) {
-            let leads = self.leads.load(Ordering::Relaxed);
-            match input {
-                Input::Stop => return,
-                Input::Lead(asker) => {
-                    self.questions.fetch_add(1, Ordering::Relaxed);
-                    asker.tell(match leads {
-                        true => Answer::Leads(Lead {
-                            term: 1,
-                            engine: Arc::clone(&self.engine) as _,
-                        }),
-                        false => Answer::Refused(Refused::NotLeader(None)),
-                    });
-                }
-                Input::Decided(changes, asker) => asker.tell(match leads {
-                    true => {
-                        self.engine.write(&changes.batch).unwrap();
-                        Answer::Done(LogId { term: 1, index: 1 })
-                    }
-                    false => Answer::Unknown,
-                }),
-                _ => {}
-            }
-        }
-    }
-}
+use crate::tikv::fake::{World, runtime};
 
 fn key() -> Bytes {
     Bytes::from_static(b"k")
@@ -66,61 +23,7 @@ fn prewrite(start_ts: Timestamp, mode: Mode) -> Prewrite {
     }
 }
 
-struct World {
-    store: Arc<Store>,
-    node: Arc<Led>,
-    inbox: Inbox,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
 impl World {
-    fn new() -> Self {
-        let limit = Limit {
-            count: 2,
-            bytes: 1 << 20,
-        };
-        let (inbox, incoming) = Inbox::new(Bounds {
-            clients: limit,
-            peers: limit,
-        });
-        let identity = crate::identity::Identity {
-            node: 1,
-            ..Default::default()
-        };
-        let shared = Shared::new(View {
-            cluster: identity.cluster_text(),
-            identity,
-            token: None,
-            registry: Arc::default(),
-            standing: Standing {
-                term: 1,
-                leader: Some(1),
-                ..Standing::default()
-            },
-            founders: BTreeSet::new(),
-            given: None,
-            credentials: Credentials::default(),
-            api: Api::V2,
-        });
-        let node = Arc::new(Led {
-            leads: AtomicBool::new(true),
-            questions: AtomicU64::new(0),
-            engine: Arc::new(MemoryEngine::new()),
-        });
-        let serving = Arc::clone(&node);
-        let thread = std::thread::spawn(move || serving.serve(&incoming));
-        Self {
-            store: Arc::new(Store::new(shared, inbox.clone())),
-            node,
-            inbox,
-            thread: Some(thread),
-        }
-    }
-
-    fn epoch(&self) -> Epoch {
-        self.store.standing().region.epoch
-    }
-
     async fn timestamp(&self) -> Timestamp {
         self.store.timestamps(&[1]).await.unwrap()[0].last()
     }
@@ -135,6 +38,7 @@ impl World {
             keys: vec![key()],
             start_ts,
             commit_ts,
+            held: KeyRange::all(),
         };
         self.store.change(commit, self.epoch()).await.map(drop)
     }
@@ -150,18 +54,6 @@ impl World {
     fn questions(&self) -> u64 {
         self.node.questions.load(Ordering::Relaxed)
     }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.inbox.stop();
-        let ended = self.thread.take().map(std::thread::JoinHandle::join);
-        assert!(ended.is_some_and(|ended| ended.is_ok()));
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Runtime::new().unwrap()
 }
 
 #[test]
