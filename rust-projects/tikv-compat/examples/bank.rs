@@ -43,8 +43,15 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+async fn main() {
+    if let Err(error) = run(Arguments::parse()).await {
+        eprintln!("bank: {error}");
+        // The runtime would wait for the read of the input to end.
+        std::process::exit(1);
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
     let bank = Arc::new(open(&arguments).await?);
     let over = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();

@@ -256,7 +256,11 @@ impl Bank {
         let found = found.expect("every balance is one");
         assert_eq!(found.len() as u64, self.accounts, "an account is gone");
         let sum: u64 = found.iter().map(|(balance, _)| balance).sum();
-        assert_eq!(sum, self.accounts * OPENING, "the total has changed");
+        assert_eq!(
+            sum,
+            self.accounts * OPENING,
+            "the total has changed: {found:?}"
+        );
         let numbers: Box<dyn Iterator<Item = u64> + Send> = match backwards {
             false => Box::new(0..self.accounts),
             true => Box::new((0..self.accounts).rev()),
