@@ -1,6 +1,6 @@
 //! The order of a leaf's keys, kept from one scan to the next for as long as no key comes to the leaf.
 //!
-//! A seek that found the keys in no order would have to look at all of them; most seeks are for the few versions of one key.
+//! Most seeks are for the few versions of one key. Where the order is that of before, they look at all keys, which is less than to put them in order.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -18,11 +18,28 @@ pub(super) struct Ordered {
     cells: Box<[(u8, At)]>,
 }
 
+/// So many keys are found without an order.
+const FEW: usize = 8;
+
 impl Leaf {
     /// The newest records of the keys in `range` that were not removed, in order.
     pub(in crate::kvs::index) fn records_within(&self, range: &KeyRange) -> Vec<At> {
-        let order = self.order();
-        let cells = &order.cells;
+        // Whoever may see a key sees that it was counted.
+        let count = self.count.load(Ordering::Acquire);
+        let kept = self.order.load();
+        if let Some(order) = kept.as_ref().filter(|order| order.count == count) {
+            return self.part_of(&order.cells, range);
+        }
+        // A seek for a few keys in a leaf to which keys come all the time is done before all of them would be in order.
+        let mut few = [(0, At(0), ()); FEW];
+        if let Some(len) = self.find_few(range, &mut few) {
+            self.sort(&mut few[..len]);
+            return few[..len].iter().map(|&(_, record, ())| record).collect();
+        }
+        self.part_of(&self.put_in_order(count).cells, range)
+    }
+
+    fn part_of(&self, cells: &[(u8, At)], range: &KeyRange) -> Vec<At> {
         let from = cells.partition_point(|&(_, key)| !self.is_from_start(key, range));
         let to = from + cells[from..].partition_point(|&(_, key)| self.is_before_end(key, range));
         let newest = cells[from..to].iter().map(|&(cell, _)| {
@@ -32,14 +49,23 @@ impl Leaf {
         newest.filter(|record| record.0 != 0).collect()
     }
 
-    fn order(&self) -> Arc<Ordered> {
-        // Whoever may see a key sees that it was counted.
-        let count = self.count.load(Ordering::Acquire);
-        if let Some(order) = &*self.order.load()
-            && order.count == count
-        {
-            return Arc::clone(order);
+    /// Records of the keys of a range in no order, and how many there are; `None` if they are more than a few.
+    fn find_few(&self, range: &KeyRange, few: &mut [(u64, At, ()); FEW]) -> Option<usize> {
+        let mut len = 0;
+        for cell in &self.cells {
+            let record = At(cell.word.load(Ordering::Acquire) as u32);
+            let is_within = record.0 != 0
+                && self.is_from_start(record, range)
+                && self.is_before_end(record, range);
+            if is_within {
+                *few.get_mut(len)? = (self.key_head(record), record, ());
+                len += 1;
+            }
         }
+        Some(len)
+    }
+
+    fn put_in_order(&self, count: u32) -> Arc<Ordered> {
         let mut keyed = [(0, At(0), 0); LEAF_MAX];
         let mut len = 0;
         for (cell, at) in self.cells.iter().zip(0..) {
