@@ -26,10 +26,10 @@ use bytes::Bytes;
 use storage::KeyRange;
 
 use crate::decided::Draft;
-use crate::{Columns, Decided, Fate, Lock, Refusal, Result, Timestamp, Write};
+use crate::{Columns, Decided, Fate, Lock, LockKind, Refusal, Result, Timestamp, Write};
 
 /// Decides to commit `keys` for the transaction of `start_ts` and replies when they are committed: at `commit_ts`, or where an earlier
-/// request put them. A primary that is not among them, and in `held`, must be committed.
+/// request put them, or their primary if that is in `held`: it must be among them or committed.
 ///
 /// # Errors
 /// [`Refusal::InvalidCommitTs`], [`Refusal::CommitTsExpired`], [`Refusal::LockNotFound`], [`Refusal::PrimaryNotCommitted`];
@@ -49,35 +49,55 @@ pub fn commit(
         .into());
     }
     let mut draft = Draft::new(columns);
-    let mut committed_at = commit_ts;
+    let (mut at, mut committed_at) = (commit_ts, commit_ts);
     // One for all locks of a transaction.
-    let mut trusted = None;
+    let mut primary = None;
     for key in keys {
         let lock = columns.lock(key)?;
-        if let Some(lock) = lock.as_ref().filter(|lock| lock.start_ts == start_ts)
-            && trusted.as_ref() != Some(&lock.primary)
-        {
-            if !keys.contains(&lock.primary) && held.contains(&lock.primary) {
-                check_primary(columns, key, lock)?;
+        if let Some(lock) = lock.as_ref().filter(|lock| lock.start_ts == start_ts) {
+            if lock.primary == *key && lock.kind == LockKind::Pessimistic {
+                // What decides on the transaction was not prewritten.
+                return Err(Refusal::LockNotFound {
+                    start_ts,
+                    key: key.clone(),
+                }
+                .into());
             }
-            trusted = Some(lock.primary.clone());
+            if primary.as_ref() != Some(&lock.primary) && lock.primary != *key {
+                if held.contains(&lock.primary) {
+                    let is_with_them = keys.contains(&lock.primary);
+                    at = as_primary(columns, key, lock, is_with_them)?.unwrap_or(commit_ts);
+                    committed_at = at;
+                }
+                primary = Some(lock.primary.clone());
+            }
         }
-        if let Some(earlier) = commit_found(&mut draft, key, lock, start_ts, commit_ts)? {
+        if let Some(earlier) = commit_found(&mut draft, key, lock, start_ts, at)? {
             committed_at = earlier;
         }
     }
     Ok(draft.finish(committed_at))
 }
 
-/// Whether the transaction of a secondary's lock is committed at its primary.
-fn check_primary(columns: Columns<'_>, key: &Bytes, lock: &Lock) -> Result<()> {
-    // An asynchronous commit is committed by its locks.
-    if lock.secondaries.is_some() {
-        return Ok(());
+/// Where the primary of a secondary's lock is committed; `None` if the transaction is committed all the same, or will be with the primary.
+fn as_primary(
+    columns: Columns<'_>,
+    key: &Bytes,
+    lock: &Lock,
+    is_with_them: bool,
+) -> Result<Option<Timestamp>> {
+    // An earlier request may have committed it elsewhere, and its client not have heard of it: all keys go where the primary is.
+    if let Some(Fate::Committed(at)) = columns.fate(&lock.primary, lock.start_ts)? {
+        return Ok(Some(at));
     }
-    match columns.fate(&lock.primary, lock.start_ts)? {
-        Some(Fate::Committed(_)) => Ok(()),
-        Some(Fate::RolledBack) | None => Err(Refusal::PrimaryNotCommitted {
+    // An asynchronous commit is committed by its locks.
+    let is_prewritten = lock.secondaries.is_some()
+        && columns.lock(&lock.primary)?.is_some_and(|primary| {
+            primary.start_ts == lock.start_ts && primary.kind != LockKind::Pessimistic
+        });
+    match is_with_them || is_prewritten {
+        true => Ok(None),
+        false => Err(Refusal::PrimaryNotCommitted {
             start_ts: lock.start_ts,
             primary: lock.primary.clone(),
             key: key.clone(),
@@ -163,7 +183,7 @@ mod tests {
     use storage::{Engine, MemoryEngine};
 
     use super::*;
-    use crate::{Error, Intent, Mode, Mutation, Prewrite, prewrite, rollback};
+    use crate::{Acquire, Error, Intent, Mode, Mutation, Prewrite, Request, prewrite, rollback};
 
     /// Locks by 10 on `p`, which is primary, and on `s`.
     fn prewritten(mode: Mode) -> MemoryEngine {
@@ -215,6 +235,63 @@ mod tests {
         let gone = rollback(Columns::new(&engine), &["p".into()], Timestamp(10)).unwrap();
         engine.write(&gone.changes).unwrap();
         assert!(refused(&engine));
+    }
+
+    #[test]
+    fn secondaries_are_committed_where_their_primary_is() {
+        let all = KeyRange::all();
+        for keys in [&["s"][..], &["s", "p"], &["p", "s"]] {
+            let engine = prewritten(Mode::TwoPhases);
+            // The reply is lost, and the client commits again with another timestamp.
+            let first = commit(
+                Columns::new(&engine),
+                &["p".into()],
+                Timestamp(10),
+                Timestamp(12),
+                &all,
+            );
+            engine.write(&first.unwrap().changes).unwrap();
+            assert_eq!(commit_at_15(&engine, keys, &all).ok(), Some(Timestamp(12)));
+            let record = Columns::new(&engine).record(b"s", Timestamp(12));
+            assert!(record.unwrap().is_some(), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn an_asynchronous_commit_needs_its_primary_prewritten() {
+        let engine = prewritten(Mode::Async {
+            secondaries: vec!["s".into()],
+            max_read_ts: Timestamp::ZERO,
+        });
+        let gone = rollback(Columns::new(&engine), &["p".into()], Timestamp(10)).unwrap();
+        engine.write(&gone.changes).unwrap();
+        let refused = commit_at_15(&engine, &["s"], &KeyRange::all());
+        assert!(matches!(
+            refused,
+            Err(Error::Refused(Refusal::PrimaryNotCommitted { .. }))
+        ));
+    }
+
+    #[test]
+    fn a_primary_that_is_only_locked_is_not_committed() {
+        let engine = MemoryEngine::new();
+        let acquire = Acquire {
+            keys: vec!["p".into()],
+            must_be_new: false,
+            only_if_exists: false,
+            primary: "p".into(),
+            start_ts: Timestamp(10),
+            for_update_ts: Timestamp(10),
+            ttl_ms: 100,
+            min_commit_ts: Timestamp::ZERO,
+        };
+        let decided = acquire.decide(Columns::new(&engine)).unwrap();
+        engine.write(&decided.changes).unwrap();
+        let refused = commit_at_15(&engine, &["p"], &KeyRange::all());
+        assert!(matches!(
+            refused,
+            Err(Error::Refused(Refusal::LockNotFound { .. }))
+        ));
     }
 
     #[test]

@@ -250,7 +250,8 @@ fn step(columns: Columns<'_>, request: &Prewrite, mutation: &Mutation) -> Result
     }
     must_be_new(columns, mutation)?;
     Ok(match mutation.intent {
-        Intent::CheckNotExists => Step::Nothing,
+        // A client may count it among the secondaries of an asynchronous commit (tikv-client 0.4.0 does), and who asks those must find it.
+        Intent::CheckNotExists if !matches!(request.mode, Mode::Async { .. }) => Step::Nothing,
         _ => Step::Write(None),
     })
 }

@@ -195,10 +195,9 @@ impl Run {
 
     fn notice(&mut self) -> Stepped {
         for occurrence in self.cluster.take_occurrences() {
-            if self.deciders.notice(&occurrence, &mut self.cluster)? {
-                continue;
+            if !self.deciders.notice(&occurrence, &mut self.cluster)? {
+                self.clients.notice(&occurrence, &mut self.cluster)?;
             }
-            self.clients.notice(&occurrence, &mut self.cluster)?;
             match &occurrence {
                 Occurrence::Stopped(node) => self.faults.stopped(*node, &self.cluster),
                 Occurrence::Answered {

@@ -32,6 +32,8 @@ async fn version_1_with_raw_keys_serves_them_and_says_what_is_wrong_with_others(
     let values = pairs.await.unwrap().into_iter();
     let values: Vec<_> = values.map(tikv_client::KvPair::into_value).collect();
     assert_eq!(values, [b"7", b"6"]);
+    let pairs = raw.scan_reverse("k05".to_owned().., 2).await;
+    assert_eq!(pairs.unwrap().len(), 2, "from the end of all keys");
     raw.delete_range("k00".to_owned().."k10".to_owned())
         .await
         .unwrap();

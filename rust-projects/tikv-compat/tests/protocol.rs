@@ -352,11 +352,20 @@ async fn an_asynchronous_commit_of_a_dead_client_is_finished_as_its_prewrites_sa
     let client = cluster.transactions().await;
     let context = context(&cluster, 1).await;
     let mut store = TikvClient::new(channel(&cluster, 1).await);
+    let mutation = |key: &str| kvrpcpb::Mutation {
+        op: if key == "absent" {
+            Op::CheckNotExists
+        } else {
+            Op::Put
+        }
+        .into(),
+        ..put_by_the_dead(key)
+    };
     let mut prewrite = async |keys: &[&str], secondaries: &[&str]| {
         let start = client.current_timestamp().await.unwrap();
         let prewrite = store.kv_prewrite(kvrpcpb::PrewriteRequest {
             context: Some(context.clone()),
-            mutations: keys.iter().copied().map(put_by_the_dead).collect(),
+            mutations: keys.iter().copied().map(mutation).collect(),
             primary_lock: whole(keys[0]),
             start_version: start.version(),
             lock_ttl: 100,
@@ -368,6 +377,7 @@ async fn an_asynchronous_commit_of_a_dead_client_is_finished_as_its_prewrites_sa
         assert!(prewritten.errors.is_empty() && prewritten.min_commit_ts > start.version());
     };
     prewrite(&["whole 1", "whole 2"], &["whole 2"]).await;
+    prewrite(&["put", "absent"], &["absent"]).await;
     prewrite(&["half 1"], &["half 2"]).await;
     prewrite(&["alone"], &[]).await;
     prewrite(&["collected"], &[]).await;
@@ -381,6 +391,11 @@ async fn an_asynchronous_commit_of_a_dead_client_is_finished_as_its_prewrites_sa
     let put = Some("dead".to_owned());
     assert_eq!(read("whole 2").await, put, "all of its keys are prewritten");
     assert_eq!(read("whole 1").await, put);
+    assert_eq!(
+        read("put").await,
+        put,
+        "its second key is not there, as it must"
+    );
     assert_eq!(read("half 1").await, None, "its second key never came");
     assert_eq!(read("half 2").await, None);
     assert_eq!(read("alone").await, put, "it has one key, which came");

@@ -92,20 +92,29 @@ async fn finish(
     epoch: Epoch,
 ) -> std::result::Result<TxnStatus, Failure> {
     let start_ts = primary.start_ts;
-    let mut keys = primary.secondaries.unwrap_or_default();
+    let mut keys = primary.secondaries.clone().unwrap_or_default();
     let check = CheckSecondaries {
         keys: keys.clone(),
         start_ts,
     };
     let said = store.change(check, epoch).await?;
     let commit_ts = said.commit_ts(primary.min_commit_ts);
-    keys.push(primary.key);
+    keys.push(primary.key.clone());
     let resolve = Resolve {
         keys,
         start_ts,
         commit_ts,
     };
-    store.change(resolve, epoch).await?;
+    match store.change(resolve, epoch).await {
+        // Somebody else has finished it meanwhile, in another way: whoever asks again hears how.
+        Err(Failure::Refused(_)) => {
+            return Ok(TxnStatus::Alive {
+                lock: primary,
+                pushed: false,
+            });
+        }
+        resolved => resolved?,
+    }
     Ok(match commit_ts {
         Some(commit_ts) => TxnStatus::Committed(commit_ts),
         None => TxnStatus::RolledBack(RollbackCause::Expired),

@@ -220,7 +220,11 @@ pub(super) fn check_scan(
         Direction::Reverse => {
             check_mode(api, mode, &start)?;
             if !ends_in(region, api, &end) {
-                return Err(not_in_region(region, &end));
+                match api {
+                    // Behind the region's end there are no keys of this version, and clients without an end mean the last ones.
+                    Api::V1Raw => end = region.end.clone(),
+                    Api::V2 | Api::V1Transactional => return Err(not_in_region(region, &end)),
+                }
             }
             start = start.max(api.of_region(&region.start));
         }

@@ -171,11 +171,10 @@ pub(super) async fn prewrite(
     let mut response = pb::PrewriteResponse::default();
     match store.change(prewrite, epoch).await {
         Ok(done) => {
-            let committed = done.committed.unwrap_or_default();
             if one_phase {
-                response.one_pc_commit_ts = committed.0;
+                response.one_pc_commit_ts = done.committed.unwrap_or_default().0;
             } else if asynchronous {
-                response.min_commit_ts = done.min_commit_ts.max(committed).0;
+                response.min_commit_ts = done.committed.unwrap_or(done.min_commit_ts).0;
             }
         }
         Err(Failure::Refused(refusal)) => response.errors = key_errors(refusal),

@@ -87,10 +87,14 @@ pub(super) async fn commit(
                 clean_up(&session, &mut transaction).await;
                 return Err(backend(&error));
             }
-            // An attempt before may have been committed, and written over since.
-            (Verdict::Conflict | Verdict::Fatal, Some(_)) => {
-                return Err(session.undetermined(error.to_string()));
+            (Verdict::Conflict, Some(cause)) => {
+                let outcome = look_back(&session, &marker, start, cause).await?;
+                if outcome == Outcome::Beaten {
+                    clean_up(&session, &mut transaction).await;
+                }
+                return Ok(outcome);
             }
+            (Verdict::Fatal, Some(_)) => return Err(session.undetermined(error.to_string())),
             // Committing is to be done again under the same timestamp: that counts once, and tells what became of it.
             (Verdict::Again, _) => doubt = Some(error.to_string()),
         }
@@ -109,17 +113,39 @@ async fn verify(
     let Some(at) = at else {
         return Err(backend(&"the client committed nothing"));
     };
+    match marker_at(session, marker, at).await {
+        Ok(Some(found)) if found == start.to_be_bytes() => Ok(Outcome::Committed),
+        Ok(_) => Ok(Outcome::Beaten),
+        Err(error) => Err(session.undetermined(error.to_string())),
+    }
+}
+
+/// What became of a transaction that met another one, after an attempt of which nobody knows, for this `cause`.
+async fn look_back(session: &Session, marker: &[u8], start: u64, cause: &str) -> Result<Outcome> {
+    let before = Timestamp::from_version(start.saturating_sub(1));
+    let unknown = |error: Error| session.undetermined(error.to_string());
+    let now = session.persist(|| session.tikv.current_timestamp()).await;
+    let now = marker_at(session, marker, now.map_err(unknown)?).await;
+    let now = now.map_err(unknown)?;
+    if now.as_deref() == Some(&start.to_be_bytes()) {
+        return Ok(Outcome::Committed);
+    }
+    let before = marker_at(session, marker, before).await;
+    match before.map_err(unknown)? == now {
+        true => Ok(Outcome::Beaten),
+        // It may have been committed, and its marker written over since.
+        false => Err(session.undetermined(cause.to_owned())),
+    }
+}
+
+/// The marker as of a moment. Where a lock is still on it, this waits until that expires, and sees to it that it is rolled back.
+async fn marker_at(session: &Session, marker: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>> {
     let attempt = || {
         let mut snapshot = session.tikv.snapshot(at.clone(), for_reading());
         let marker = marker.to_vec();
         async move { snapshot.get(marker).await }
     };
-    // Where its lock is still there, this waits until it expires, and sees to it that it is rolled back.
-    match session.persist(attempt).await {
-        Ok(Some(found)) if found == start.to_be_bytes() => Ok(Outcome::Committed),
-        Ok(_) => Ok(Outcome::Beaten),
-        Err(error) => Err(session.undetermined(error.to_string())),
-    }
+    session.persist(attempt).await
 }
 
 /// Waits until the cluster answers, and has the client find out where the keys are and who leads there: transactions do not, see the

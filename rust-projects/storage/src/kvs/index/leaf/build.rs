@@ -129,6 +129,7 @@ impl LeafBuilder {
             cells: self.cells,
             area: self.area.into(),
             order: ArcSwapOption::empty(),
+            sought: AtomicU32::new(0),
             long_keys: ArcSwapOption::from(
                 (!self.long_keys.is_empty()).then(|| Arc::new(self.long_keys)),
             ),

@@ -81,6 +81,8 @@ pub(crate) struct Leaf {
     long_keys: ArcSwapOption<Vec<Bytes>>,
     /// For scans; none before the first.
     order: ArcSwapOption<Ordered>,
+    /// One more than the count of cells when a few of them were last sought without an order.
+    sought: AtomicU32,
 }
 
 /// The leaf has no room for a change: tidy it first.

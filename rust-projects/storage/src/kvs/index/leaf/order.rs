@@ -30,11 +30,14 @@ impl Leaf {
         if let Some(order) = kept.as_ref().filter(|order| order.count == count) {
             return self.part_of(&order.cells, range);
         }
-        // A seek for a few keys in a leaf to which keys come all the time is done before all of them would be in order.
-        let mut few = [(0, At(0), ()); FEW];
-        if let Some(len) = self.find_few(range, &mut few) {
-            self.sort(&mut few[..len]);
-            return few[..len].iter().map(|&(_, record, ())| record).collect();
+        // A seek for a few keys in a leaf to which keys come all the time is done before all of them would be in order. Where none came since the last
+        // seek, the order is worth it.
+        if self.sought.swap(count + 1, Ordering::Relaxed) != count + 1 {
+            let mut few = [(0, At(0), ()); FEW];
+            if let Some(len) = self.find_few(range, &mut few) {
+                self.sort(&mut few[..len]);
+                return few[..len].iter().map(|&(_, record, ())| record).collect();
+            }
         }
         self.part_of(&self.put_in_order(count).cells, range)
     }
