@@ -280,7 +280,9 @@ fn measure(arguments: &Arguments, dir: &Path, report: &mut Report, results: &Pat
 
 /// Sees that figures would mean something, and makes the folder of the data.
 fn prepare(arguments: &Arguments, dir: &Path) -> Result<Bench> {
-    if cfg!(debug_assertions) && !arguments.quick {
+    // Load and nodes of transactions are programs of their own, optimised always.
+    let measures_itself = arguments.target != Target::Txn;
+    if cfg!(debug_assertions) && measures_itself && !arguments.quick {
         return Err(Error::Misuse(
             "figures of an unoptimised build mean nothing: use `cargo run --release`, or --quick to try it".into(),
         ));
