@@ -152,12 +152,7 @@ pub(super) fn key_error(refusal: Refusal) -> pb::KeyError {
             }),
             ..none
         },
-        Refusal::PrimaryMismatch(lock) => pb::KeyError {
-            primary_mismatch: Some(pb::PrimaryMismatch {
-                lock_info: Some(lock_info(&lock)),
-            }),
-            ..none
-        },
+        Refusal::PrimaryMismatch(lock) => mismatched(&lock),
         // The transaction may begin anew.
         Refusal::LockNotFound { .. }
         | Refusal::PrimaryNotCommitted { .. }
@@ -169,6 +164,15 @@ pub(super) fn key_error(refusal: Refusal) -> pb::KeyError {
         | Refusal::Committed { .. }
         | Refusal::BelowSafePoint { .. }
         | Refusal::InvalidCommitTs { .. } => aborted(text),
+    }
+}
+
+fn mismatched(lock: &LockInfo) -> pb::KeyError {
+    pb::KeyError {
+        primary_mismatch: Some(pb::PrimaryMismatch {
+            lock_info: Some(lock_info(lock)),
+        }),
+        ..pb::KeyError::default()
     }
 }
 
