@@ -12,7 +12,8 @@
 //!
 //! # What it does not
 //!
-//! Whoever commits a secondary must know that the primary is committed at this timestamp. [`commit`] looks whether it is where it can.
+//! It does not look at a primary that the store does not hold: whoever commits a secondary there must know that the primary is committed at this
+//! timestamp. Nor do those who resolve locks, who have asked the primary.
 //!
 //! # How it works
 //!
@@ -205,6 +206,21 @@ mod tests {
         engine
     }
 
+    fn asynchronous() -> Mode {
+        Mode::Async {
+            secondaries: vec!["s".into()],
+            max_read_ts: Timestamp::ZERO,
+        }
+    }
+
+    /// As [`prewritten`], and then `p` is rolled back.
+    fn without_primary(mode: Mode) -> MemoryEngine {
+        let engine = prewritten(mode);
+        let gone = rollback(Columns::new(&engine), &["p".into()], Timestamp(10)).unwrap();
+        engine.write(&gone.changes).unwrap();
+        engine
+    }
+
     fn commit_at_15(engine: &MemoryEngine, keys: &[&str], held: &KeyRange) -> Result<Timestamp> {
         let keys: Vec<Bytes> = keys.iter().map(|key| key.to_string().into()).collect();
         let columns = Columns::new(engine);
@@ -231,10 +247,7 @@ mod tests {
             Some(Timestamp(15))
         );
 
-        let engine = prewritten(Mode::TwoPhases);
-        let gone = rollback(Columns::new(&engine), &["p".into()], Timestamp(10)).unwrap();
-        engine.write(&gone.changes).unwrap();
-        assert!(refused(&engine));
+        assert!(refused(&without_primary(Mode::TwoPhases)));
     }
 
     #[test]
@@ -259,12 +272,7 @@ mod tests {
 
     #[test]
     fn an_asynchronous_commit_needs_its_primary_prewritten() {
-        let engine = prewritten(Mode::Async {
-            secondaries: vec!["s".into()],
-            max_read_ts: Timestamp::ZERO,
-        });
-        let gone = rollback(Columns::new(&engine), &["p".into()], Timestamp(10)).unwrap();
-        engine.write(&gone.changes).unwrap();
+        let engine = without_primary(asynchronous());
         let refused = commit_at_15(&engine, &["s"], &KeyRange::all());
         assert!(matches!(
             refused,
@@ -305,10 +313,7 @@ mod tests {
             commit_at_15(&engine, &["s"], &elsewhere).ok(),
             Some(Timestamp(15))
         );
-        let engine = prewritten(Mode::Async {
-            secondaries: vec!["s".into()],
-            max_read_ts: Timestamp::ZERO,
-        });
+        let engine = prewritten(asynchronous());
         let by_prewrites = commit_at_15(&engine, &["s"], &KeyRange::all()).ok();
         assert_eq!(by_prewrites, Some(Timestamp(15)));
     }

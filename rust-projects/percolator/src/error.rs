@@ -96,7 +96,7 @@ pub enum Refusal {
         /// The key.
         key: Bytes,
     },
-    /// The key is not the primary, which decides on the transaction, and is not committed. Commit the primary first.
+    /// A secondary was to be committed without its primary, which decides on the transaction and is not committed. Commit the primary first.
     #[error(
         "transaction {start_ts} is not committed at its primary {primary:?}, so not on key {key:?}"
     )]

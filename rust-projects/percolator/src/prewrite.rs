@@ -46,7 +46,7 @@ pub enum Intent {
     Delete,
     /// That nobody changes it before the transaction commits.
     Lock,
-    /// That it does not exist now. Leaves no lock.
+    /// That it does not exist now. Leaves a lock in an asynchronous commit only.
     CheckNotExists,
 }
 

@@ -94,11 +94,18 @@ pub(super) fn range(start: Bytes, end: Bytes) -> KeyRange {
     }
 }
 
-/// A scan's range from its lower end, and where reading begins: a reverse scan's request begins with the upper end.
-pub(super) fn directed(start: Bytes, end: Bytes, reverse: bool) -> ((Bytes, Bytes), Direction) {
+pub(super) fn direction(reverse: bool) -> Direction {
     match reverse {
-        false => ((start, end), Direction::Forward),
-        true => ((end, start), Direction::Reverse),
+        false => Direction::Forward,
+        true => Direction::Reverse,
+    }
+}
+
+/// A scan's range from its lower end: a reverse scan's request begins with the upper end.
+pub(super) fn ascending(start: Bytes, end: Bytes, reverse: bool) -> (Bytes, Bytes) {
+    match reverse {
+        false => (start, end),
+        true => (end, start),
     }
 }
 

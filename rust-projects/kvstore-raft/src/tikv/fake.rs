@@ -107,6 +107,10 @@ impl World {
         self.store.standing().region.epoch
     }
 
+    pub(super) async fn timestamp(&self) -> percolator::Timestamp {
+        self.store.timestamps(&[1]).await.unwrap()[0].last()
+    }
+
     /// From now on this is the region.
     pub(super) fn set_region(&self, region: Region) {
         let standing = Standing {

@@ -11,7 +11,7 @@ use replica::Epoch;
 use storage::{Batch, Direction, KeyRange, Reader};
 
 use super::admission;
-use super::convert::directed;
+use super::convert::{ascending, direction};
 use super::refusal::Told;
 use super::route::Mode;
 use super::store::{Failure, Store};
@@ -268,7 +268,8 @@ pub(super) async fn scan(
     store: &Arc<Store>,
     request: pb::RawScanRequest,
 ) -> Result<pb::RawScanResponse> {
-    let (range, direction) = directed(request.start_key, request.end_key, request.reverse);
+    let direction = direction(request.reverse);
+    let range = ascending(request.start_key, request.end_key, request.reverse);
     let context = request.context.as_ref();
     let (epoch, range) = admission::scan(store, Mode::Raw, context, range, direction)?;
     let view = store.view(epoch).await.map_err(told(store))?;
@@ -285,9 +286,9 @@ pub(super) async fn batch_scan(
     store: &Arc<Store>,
     request: pb::RawBatchScanRequest,
 ) -> Result<pb::RawBatchScanResponse> {
-    let (_, direction) = directed(Bytes::new(), Bytes::new(), request.reverse);
+    let direction = direction(request.reverse);
     let ranges = request.ranges.into_iter();
-    let ranges = ranges.map(|range| directed(range.start_key, range.end_key, request.reverse).0);
+    let ranges = ranges.map(|range| ascending(range.start_key, range.end_key, request.reverse));
     let context = request.context.as_ref();
     let (epoch, ranges) = admission::scans(store, Mode::Raw, context, ranges, direction)?;
     let view = store.view(epoch).await.map_err(told(store))?;

@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::MAX_REPLY_BYTES;
 use super::admission;
-use super::convert::{directed, pair, read_at};
+use super::convert::{ascending, direction, pair, read_at};
 use super::refusal::{Told, key_errors};
 use super::route::{self, Misrouted};
 use super::store::{Failure, Store};
@@ -80,7 +80,8 @@ pub(super) async fn batch_get(
 
 pub(super) async fn scan(store: &Arc<Store>, request: pb::ScanRequest) -> Result<pb::ScanResponse> {
     let context = request.context.as_ref();
-    let (range, direction) = directed(request.start_key, request.end_key, request.reverse);
+    let direction = direction(request.reverse);
+    let range = ascending(request.start_key, request.end_key, request.reverse);
     let (epoch, range) =
         admission::scan(store, route::Mode::Transactional, context, range, direction)?;
     let scan = Scan {

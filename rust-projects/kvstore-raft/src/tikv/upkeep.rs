@@ -111,12 +111,8 @@ mod tests {
     use super::*;
     use crate::tikv::fake::{World, runtime};
 
-    async fn timestamp(world: &World) -> Timestamp {
-        world.store.timestamps(&[1]).await.unwrap()[0].last()
-    }
-
     async fn put(world: &World, key: &Bytes) -> Timestamp {
-        let start_ts = timestamp(world).await;
+        let start_ts = world.timestamp().await;
         let prewrite = Prewrite {
             // Too long to be kept within the record.
             mutations: vec![Mutation::new(
@@ -135,7 +131,7 @@ mod tests {
         let commit = Commit {
             keys: vec![key.clone()],
             start_ts,
-            commit_ts: timestamp(world).await,
+            commit_ts: world.timestamp().await,
             held: KeyRange::all(),
         };
         world.store.change(commit, world.epoch()).await.unwrap()

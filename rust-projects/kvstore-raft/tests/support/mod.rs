@@ -3,13 +3,14 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 
 mod ports;
+mod wait;
 
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ports::free_ports;
 use wire::{Client, Reply};
@@ -53,15 +54,8 @@ impl Node {
 }
 
 /// Tries until there is a result.
-pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(result) = attempt() {
-            return result;
-        }
-        assert!(began.elapsed() < DEADLINE, "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+pub(crate) fn until<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    wait::within(DEADLINE, what, attempt)
 }
 
 /// A directory and ports for nodes numbered from 1.

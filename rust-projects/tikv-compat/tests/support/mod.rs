@@ -4,6 +4,8 @@
 
 #[path = "../../../kvstore-raft/tests/support/ports.rs"]
 mod ports;
+#[path = "../../../kvstore-raft/tests/support/wait.rs"]
+mod wait;
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -152,15 +154,8 @@ impl Cluster {
 }
 
 /// As [`until`], for tests without a runtime.
-pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(result) = attempt() {
-            return result;
-        }
-        assert!(began.elapsed() < DEADLINE, "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+pub(crate) fn wait_for<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    wait::within(DEADLINE, what, attempt)
 }
 
 /// Tries until there is a result.

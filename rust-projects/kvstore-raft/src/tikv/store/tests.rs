@@ -24,10 +24,6 @@ fn prewrite(start_ts: Timestamp, mode: Mode) -> Prewrite {
 }
 
 impl World {
-    async fn timestamp(&self) -> Timestamp {
-        self.store.timestamps(&[1]).await.unwrap()[0].last()
-    }
-
     async fn prewrite(&self, start_ts: Timestamp) -> Result<(), Failure> {
         let prewrite = prewrite(start_ts, Mode::TwoPhases);
         self.store.change(prewrite, self.epoch()).await.map(drop)
