@@ -67,18 +67,28 @@ impl<'a> Columns<'a> {
         key: &[u8],
         newest: Timestamp,
     ) -> impl Iterator<Item = Result<(Timestamp, Write)>> + use<'a> {
-        let range = Column::Write.versions(key, newest);
+        self.records_between(key, newest, Timestamp::ZERO)
+    }
+
+    fn records_between(
+        &self,
+        key: &[u8],
+        newest: Timestamp,
+        oldest: Timestamp,
+    ) -> impl Iterator<Item = Result<(Timestamp, Write)>> + use<'a> {
+        let range = Column::Write.versions(key, newest, oldest);
         self.reader
             .scan(&range, Direction::Forward)
             .map(|entry| decode_record(&entry?).map(|(_, commit_ts, write)| (commit_ts, write)))
     }
 
-    /// The newest record of `key`, whatever it says.
+    /// The newest record of `key`, whatever it says, if it is at or after `since`. Those before are not read.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn newest(&self, key: &[u8]) -> Result<Option<(Timestamp, Write)>> {
-        self.records(key, Timestamp::MAX).next().transpose()
+    pub fn newest_since(&self, key: &[u8], since: Timestamp) -> Result<Option<(Timestamp, Write)>> {
+        let mut records = self.records_between(key, Timestamp::MAX, since);
+        records.next().transpose()
     }
 
     /// The record of the newest put at or below `ts`, if no delete follows it up to there. Locks and rollbacks change nothing.

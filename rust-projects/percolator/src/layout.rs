@@ -77,11 +77,11 @@ impl Column {
         }
     }
 
-    /// The versions of `key` in this column from `newest` down.
-    pub(crate) fn versions(self, key: &[u8], newest: Timestamp) -> KeyRange {
+    /// The versions of `key` in this column from `newest` down to `oldest`.
+    pub(crate) fn versions(self, key: &[u8], newest: Timestamp, oldest: Timestamp) -> KeyRange {
         KeyRange {
             start: Bound::Included(self.at(key, newest)),
-            end: Bound::Included(self.encode(key, &OLDEST)),
+            end: Bound::Included(self.at(key, oldest)),
         }
     }
 
@@ -194,12 +194,16 @@ mod tests {
         }
 
         #[test]
-        fn versions_are_those_of_one_key_at_or_below_a_timestamp(
-            a in keys(), at_a in any::<u64>(), b in keys(), at_b in any::<u64>()
+        fn versions_are_those_of_one_key_between_two_timestamps(
+            a in keys(), newest in any::<u64>(), oldest in any::<u64>(), b in keys(), at in any::<u64>()
         ) {
-            let versions = Column::Write.versions(&a, Timestamp(at_a));
-            prop_assert_eq!(versions.contains(&write_key(&b, Timestamp(at_b))), a == b && at_b <= at_a);
-            prop_assert!(versions.contains(&write_key(&a, Timestamp::ZERO)));
+            let versions = Column::Write.versions(&a, Timestamp(newest), Timestamp(oldest));
+            for key in [&a, &b] {
+                for at in [at, newest, oldest, 0] {
+                    let is_one = *key == a && (oldest..=newest).contains(&at);
+                    prop_assert_eq!(versions.contains(&write_key(key, Timestamp(at))), is_one);
+                }
+            }
         }
     }
 

@@ -112,14 +112,11 @@ fn acquire_key(
 }
 
 fn must_be_unchanged(columns: Columns<'_>, request: &Acquire, key: &Bytes) -> Result<()> {
-    let Some((commit_ts, newest)) = columns.newest(key)? else {
+    let since = request.start_ts.min(request.for_update_ts.next());
+    let Some((commit_ts, newest)) = columns.newest_since(key, since)? else {
         return Ok(());
     };
-    let fate = match commit_ts >= request.start_ts {
-        true => columns.fate(key, request.start_ts)?,
-        false => None,
-    };
-    let reason = match fate {
+    let reason = match columns.fate(key, request.start_ts)? {
         Some(Fate::Committed(commit_ts)) => {
             return Err(Refusal::Committed {
                 start_ts: request.start_ts,

@@ -239,8 +239,7 @@ fn step(columns: Columns<'_>, request: &Prewrite, mutation: &Mutation) -> Result
         Some(lock) => return Ok(Step::Prewritten(lock)),
         None => {}
     }
-    if let Some((commit_ts, newest)) = columns.newest(key)?
-        && commit_ts >= request.start_ts
+    if let Some((commit_ts, newest)) = columns.newest_since(key, request.start_ts)?
         && let Some(step) = later(columns, request, mutation, commit_ts, &newest)?
     {
         return Ok(step);

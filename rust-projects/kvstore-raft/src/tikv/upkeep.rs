@@ -15,6 +15,8 @@ use crate::view::View;
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(5);
+/// One round of so many looks for raw values whose time is over: nobody sees them any more, and to look at all takes time that others want.
+const ROUNDS_TO_EXPIRE: u32 = 12;
 /// Before the next try of what only a leader can do.
 const RETRY: Duration = Duration::from_millis(20);
 /// Between two pages of a round, so that clients hardly notice.
@@ -37,10 +39,13 @@ pub(super) async fn learn_api(store: Arc<Store>) {
 /// Goes on as long as the node does.
 pub(super) async fn keep_up(store: Arc<Store>) {
     let mut collected = (Term::default(), Timestamp::ZERO);
-    loop {
+    for expires in (1..=ROUNDS_TO_EXPIRE)
+        .cycle()
+        .map(|nth| nth == ROUNDS_TO_EXPIRE)
+    {
         sleep(PAUSE).await;
         // Whoever leads next begins anew, and what is left over goes with the next round.
-        if let Err(failure) = round(&store, &mut collected).await
+        if let Err(failure) = round(&store, &mut collected, expires).await
             && let Failure::Broken(why) = failure
         {
             tracing::warn!(%why, "old versions and values are not removed");
@@ -48,7 +53,11 @@ pub(super) async fn keep_up(store: Arc<Store>) {
     }
 }
 
-async fn round(store: &Arc<Store>, collected: &mut (Term, Timestamp)) -> Result<(), Failure> {
+async fn round(
+    store: &Arc<Store>,
+    collected: &mut (Term, Timestamp),
+    expires: bool,
+) -> Result<(), Failure> {
     let standing = store.standing();
     if standing.leader != Some(store.node()) {
         return Ok(());
@@ -58,7 +67,10 @@ async fn round(store: &Arc<Store>, collected: &mut (Term, Timestamp)) -> Result<
         collect(store, safe_point).await?;
         *collected = (standing.term, safe_point);
     }
-    expire(store).await
+    match expires {
+        true => expire(store).await,
+        false => Ok(()),
+    }
 }
 
 /// Removes the versions below the safe point that nobody can read.
@@ -158,14 +170,14 @@ mod tests {
             let counts = |world: &World| (count(world, &versions), count(world, &values));
             assert_eq!(counts(&world), (before, before));
             let mut collected = (Term::default(), Timestamp::ZERO);
-            round(&world.store, &mut collected).await.unwrap();
+            round(&world.store, &mut collected, false).await.unwrap();
             assert_eq!(counts(&world), (before, before), "all can be read");
 
             let advance = world.store.change_safe_points(|points| {
                 points.advance(last.previous().unwrap(), now_ms());
             });
             advance.await.unwrap();
-            round(&world.store, &mut collected).await.unwrap();
+            round(&world.store, &mut collected, false).await.unwrap();
             // The newest version of the first key lies above the safe point.
             let after = 2 * PAGE + 1;
             assert_eq!(counts(&world), (after, after));
@@ -197,7 +209,7 @@ mod tests {
             let raw = values::column(&KeyRange::all());
             assert_eq!(count(&world, &raw), 3 * (PAGE + 1));
             let mut collected = (Term::default(), Timestamp::ZERO);
-            round(&world.store, &mut collected).await.unwrap();
+            round(&world.store, &mut collected, true).await.unwrap();
             assert_eq!(count(&world, &raw), 2 * (PAGE + 1));
         });
     }

@@ -584,10 +584,25 @@ mod tests {
         });
     }
 
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u16),
+        Remove(u16),
+        Seek(u16, u16),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0u16..600).prop_map(Step::Put),
+            4 => (0u16..600).prop_map(Step::Remove),
+            3 => (0u16..600, 0u16..6).prop_map(|(from, more)| Step::Seek(from, from + more)),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn updates_and_removals_agree_with_an_ordered_map(
-            steps in prop::collection::vec((0u16..600, prop::bool::weighted(0.6)), 1..3000),
+        fn updates_removals_and_seeks_agree_with_an_ordered_map(
+            steps in prop::collection::vec(step(), 1..3000),
             built in 0u16..600,
         ) {
             let mut model = BTreeMap::new();
@@ -598,15 +613,27 @@ mod tests {
                 model.insert(key.to_vec(), 1);
             }
             let index = builder.finish();
-            for (step, (key, is_put)) in steps.into_iter().enumerate() {
-                let key = key.to_be_bytes();
-                let seq = step as u64 + 2;
-                if is_put {
-                    put(&index, &key, seq);
-                    model.insert(key.to_vec(), seq);
-                } else {
-                    index.remove(&key, nobody_before(seq));
-                    model.remove(&key[..]);
+            for (at, step) in steps.into_iter().enumerate() {
+                let seq = at as u64 + 2;
+                match step {
+                    Step::Put(key) => {
+                        put(&index, &key.to_be_bytes(), seq);
+                        model.insert(key.to_be_bytes().to_vec(), seq);
+                    }
+                    Step::Remove(key) => {
+                        index.remove(&key.to_be_bytes(), nobody_before(seq));
+                        model.remove(&key.to_be_bytes()[..]);
+                    }
+                    Step::Seek(from, to) => {
+                        let [from, to] = [from, to].map(|key| key.to_be_bytes());
+                        let range = KeyRange::half_open(from.to_vec(), to.to_vec());
+                        let (leaf, next) = index.leaf_from(&from, &range);
+                        let found: Vec<_> = (0..leaf.len()).map(|at| leaf.key(at).to_vec()).collect();
+                        let next = next.map_or(vec![u8::MAX; 3], Vec::from);
+                        let until = to.to_vec().min(next);
+                        let expected = model.range(from.to_vec()..until.max(from.to_vec()));
+                        prop_assert_eq!(found, expected.map(|(key, _)| key.clone()).collect::<Vec<_>>());
+                    }
                 }
             }
             let forward: Vec<_> = all_forward(&index).into_iter().map(|(k, v)| (k, v.seq)).collect();

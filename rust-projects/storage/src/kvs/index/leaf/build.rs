@@ -1,15 +1,15 @@
 //! Building a leaf, from keys in order or from another leaf's records.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 use super::super::version::{Positions, Version};
 use super::{
-    At, CELLS, Cell, INLINE_KEY, LONG, Leaf, Links, POSITION_BITS, RECORD, Spot, cell_word,
-    fingerprint, probe, record_words, stored_key_words, words_of,
+    At, CELLS, Cell, INLINE_KEY, LEAF_MAX, LONG, Leaf, Links, POSITION_BITS, RECORD, Spot,
+    cell_word, fingerprint, probe, record_words, stored_key_words, words_of,
 };
 use crate::Seq;
 
@@ -17,6 +17,7 @@ use crate::Seq;
 #[derive(Debug)]
 pub(in crate::kvs::index) struct LeafBuilder {
     cells: [Cell; CELLS],
+    came: [AtomicU8; LEAF_MAX],
     count: usize,
     newest: Seq,
     area: Vec<AtomicU64>,
@@ -32,6 +33,7 @@ impl LeafBuilder {
         let room_words = usual.max(words / 8).max(record_words(INLINE_KEY));
         let mut builder = Self {
             cells: std::array::from_fn(|_| Cell::default()),
+            came: std::array::from_fn(|_| AtomicU8::default()),
             count: 0,
             newest: 0,
             // Place 0 means none.
@@ -74,6 +76,7 @@ impl LeafBuilder {
             word: cell_word(print, record).into(),
             spot: Spot::word(version).into(),
         };
+        self.came[self.count] = AtomicU8::new(free as u8);
         self.count += 1;
         self.newest = self.newest.max(version.seq);
     }
@@ -129,7 +132,7 @@ impl LeafBuilder {
             cells: self.cells,
             area: self.area.into(),
             order: ArcSwapOption::empty(),
-            sought: AtomicU32::new(0),
+            came: self.came,
             long_keys: ArcSwapOption::from(
                 (!self.long_keys.is_empty()).then(|| Arc::new(self.long_keys)),
             ),

@@ -27,7 +27,7 @@ mod sorted;
 
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -81,8 +81,8 @@ pub(crate) struct Leaf {
     long_keys: ArcSwapOption<Vec<Bytes>>,
     /// For scans; none before the first.
     order: ArcSwapOption<Ordered>,
-    /// One more than the count of cells when a few of them were last sought without an order.
-    sought: AtomicU32,
+    /// Their cells, in the order in which the keys came to the leaf: as many as are counted.
+    came: [AtomicU8; LEAF_MAX],
 }
 
 /// The leaf has no room for a change: tidy it first.
@@ -398,6 +398,7 @@ impl Leaf {
         let free = probe(print).find(|&at| self.cells[at].word.load(Ordering::Relaxed) == 0);
         let free = free.expect("there are more cells than keys");
         self.publish(free, print, record, version);
+        self.came[count as usize].store(free as u8, Ordering::Relaxed);
         // For `order`: whoever sees a later count sees this key.
         self.count.store(count + 1, Ordering::Release);
         Ok(())

@@ -1,6 +1,4 @@
-//! The order of a leaf's keys, kept from one scan to the next for as long as no key comes to the leaf.
-//!
-//! Most seeks are for the few versions of one key. Where the order is that of before, they look at all keys, which is less than to put them in order.
+//! The order of a leaf's keys, kept from one scan to the next. Of keys that came since, a few are looked at one by one.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,14 +10,14 @@ use crate::KeyRange;
 /// Cells in the order of their keys.
 #[derive(Debug)]
 pub(super) struct Ordered {
-    /// The leaf's count of cells when it was made: the same count, the same keys.
+    /// So many keys had come to the leaf when it was made.
     count: u32,
     /// A cell, and a record of its key: the key of a record never changes, and the newest record is found in the cell.
     cells: Box<[(u8, At)]>,
 }
 
-/// So many keys are found without an order.
-const FEW: usize = 8;
+/// When so many keys came since, all are put in order anew.
+const FRESH: usize = 16;
 
 impl Leaf {
     /// The newest records of the keys in `range` that were not removed, in order.
@@ -27,54 +25,50 @@ impl Leaf {
         // Whoever may see a key sees that it was counted.
         let count = self.count.load(Ordering::Acquire);
         let kept = self.order.load();
-        if let Some(order) = kept.as_ref().filter(|order| order.count == count) {
-            return self.part_of(&order.cells, range);
+        // An order that another reader made meanwhile may know later keys, too.
+        let known = kept.as_ref().map_or(0, |order| order.count.min(count));
+        if count - known >= FRESH as u32 {
+            return self.part_of(&self.put_in_order(count).cells, range);
         }
-        // A seek for a few keys in a leaf to which keys come all the time is done before all of them would be in order. Where none came since the last
-        // seek, the order is worth it.
-        if self.sought.swap(count + 1, Ordering::Relaxed) != count + 1 {
-            let mut few = [(0, At(0), ()); FEW];
-            if let Some(len) = self.find_few(range, &mut few) {
-                self.sort(&mut few[..len]);
-                return few[..len].iter().map(|&(_, record, ())| record).collect();
+        let mut records = kept
+            .as_ref()
+            .map_or_else(Vec::new, |order| self.part_of(&order.cells, range));
+        for came in known..count {
+            let record = self.newest_in(self.came(came));
+            if let Some(record) = record.filter(|&record| self.is_within(record, range)) {
+                let at = records.partition_point(|&other| self.compare_keys(other, record).is_lt());
+                records.insert(at, record);
             }
         }
-        self.part_of(&self.put_in_order(count).cells, range)
+        records
+    }
+
+    /// The cell of the key that came after so many others.
+    fn came(&self, nth: u32) -> u8 {
+        self.came[nth as usize].load(Ordering::Relaxed)
+    }
+
+    /// The newest record of a cell's key; none if it was removed.
+    fn newest_in(&self, cell: u8) -> Option<At> {
+        let word = self.cells[usize::from(cell)].word.load(Ordering::Acquire);
+        Some(At(word as u32)).filter(|record| record.0 != 0)
     }
 
     fn part_of(&self, cells: &[(u8, At)], range: &KeyRange) -> Vec<At> {
         let from = cells.partition_point(|&(_, key)| !self.is_from_start(key, range));
         let to = from + cells[from..].partition_point(|&(_, key)| self.is_before_end(key, range));
-        let newest = cells[from..to].iter().map(|&(cell, _)| {
-            let word = self.cells[usize::from(cell)].word.load(Ordering::Acquire);
-            At(word as u32)
-        });
-        newest.filter(|record| record.0 != 0).collect()
-    }
-
-    /// Records of the keys of a range in no order, and how many there are; `None` if they are more than a few.
-    fn find_few(&self, range: &KeyRange, few: &mut [(u64, At, ()); FEW]) -> Option<usize> {
-        let mut len = 0;
-        for cell in &self.cells {
-            let record = At(cell.word.load(Ordering::Acquire) as u32);
-            let is_within = record.0 != 0
-                && self.is_from_start(record, range)
-                && self.is_before_end(record, range);
-            if is_within {
-                *few.get_mut(len)? = (self.key_head(record), record, ());
-                len += 1;
-            }
-        }
-        Some(len)
+        let cells = cells[from..to].iter();
+        cells
+            .filter_map(|&(cell, _)| self.newest_in(cell))
+            .collect()
     }
 
     fn put_in_order(&self, count: u32) -> Arc<Ordered> {
         let mut keyed = [(0, At(0), 0); LEAF_MAX];
         let mut len = 0;
-        for (cell, at) in self.cells.iter().zip(0..) {
-            let record = At(cell.word.load(Ordering::Acquire) as u32);
-            if record.0 != 0 {
-                keyed[len] = (self.key_head(record), record, at);
+        for cell in (0..count).map(|nth| self.came(nth)) {
+            if let Some(record) = self.newest_in(cell) {
+                keyed[len] = (self.key_head(record), record, cell);
                 len += 1;
             }
         }
@@ -86,6 +80,10 @@ impl Leaf {
         });
         self.order.store(Some(Arc::clone(&order)));
         order
+    }
+
+    fn is_within(&self, record: At, range: &KeyRange) -> bool {
+        self.is_from_start(record, range) && self.is_before_end(record, range)
     }
 
     fn is_from_start(&self, record: At, range: &KeyRange) -> bool {
