@@ -83,8 +83,8 @@ pub use pessimistic::{Acquire, acquire, release};
 pub use prewrite::{Intent, Mode, Mutation, Prewrite, Prewritten, prewrite};
 pub use read::{Pair, ReadAt, batch_get, get, scan};
 pub use request::{
-    BatchGet, CheckSecondaries, Collect, Commit, Get, Heartbeat, Release, Request, Resolve,
-    Rollback, Scan,
+    BatchGet, CheckSecondaries, Collect, Commit, Get, Heartbeat, MANY_KEYS, Release, Request,
+    Resolve, Rollback, Scan,
 };
 pub use resolve::{Resolved, resolve_keys, resolve_range, scan_locks};
 pub use rollback::rollback;

@@ -11,6 +11,9 @@ use crate::{
     check_status, collect, commit, get, heartbeat, prewrite, release, resolve_keys, rollback, scan,
 };
 
+/// A request about more keys than this may take long to decide.
+pub const MANY_KEYS: usize = 256;
+
 /// What a client asks of a store. A value, so that it can be sent again, and arrive twice.
 pub trait Request: Clone + Send + Sync + 'static {
     /// What it is told.
@@ -36,6 +39,11 @@ pub trait Request: Clone + Send + Sync + 'static {
         _in_flight: &mut InFlight,
     ) -> std::result::Result<(), Refusal> {
         Ok(())
+    }
+
+    /// Whether a read may look at any number of keys: whoever serves it lets others go on meanwhile.
+    fn is_long(&self) -> bool {
+        false
     }
 
     /// The keys to latch from the reading until the changes are applied; none for a request that only reads.
@@ -98,6 +106,10 @@ impl Request for BatchGet {
         batch_get(columns, &self.keys, &self.at).map(unchanged)
     }
 
+    fn is_long(&self) -> bool {
+        self.keys.len() > MANY_KEYS
+    }
+
     fn announce(
         &mut self,
         _ticket: Ticket,
@@ -126,6 +138,10 @@ impl Request for Scan {
 
     fn decide(&self, columns: Columns<'_>) -> Result<Decided<Self::Reply>> {
         scan(columns, &self.range, self.direction, self.limit, &self.at).map(unchanged)
+    }
+
+    fn is_long(&self) -> bool {
+        true
     }
 
     fn announce(

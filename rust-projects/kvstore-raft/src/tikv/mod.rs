@@ -3,7 +3,7 @@
 //! # What it is
 //!
 //! [`kv`] and [`raw`] take the requests of the store's service, [`placement`] those of the placement driver; [`values`] is how raw values are stored, [`convert`] and [`refusal`] turn messages into
-//! values of `percolator` and back. [`store`] is what carries a request out, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`api`] is the version that a cluster was created with, [`route`] and [`admission`] see to it that a request
+//! values of `percolator` and back. [`store`] is what carries a request out, [`work`] how it runs beside others, [`upkeep`] removes what is old, [`oracle`] gives timestamps, [`http`] shows pages, [`api`] is the version that a cluster was created with, [`route`] and [`admission`] see to it that a request
 //! is for this node, its region and its key space.
 //!
 //! # What it guarantees
@@ -44,6 +44,7 @@ mod transactional;
 mod upkeep;
 mod values;
 mod waiters;
+mod work;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -17,6 +17,7 @@ use super::route::Mode;
 use super::store::{Failure, Store};
 use super::transactional::{told, too_long};
 use super::values::{Swap, Write, column, living, look};
+use super::work::at_length;
 use super::{MAX_REPLY_BYTES, now_ms};
 
 type Result<T> = std::result::Result<T, Told>;
@@ -275,7 +276,7 @@ pub(super) async fn scan(
     let view = store.view(epoch).await.map_err(told(store))?;
     let mut pairs = Pairs::default();
     let key_only = request.key_only;
-    pairs.scan(store, &*view, &range, direction, request.limit, key_only)?;
+    at_length(|| pairs.scan(store, &*view, &range, direction, request.limit, key_only))?;
     Ok(pb::RawScanResponse {
         kvs: pairs.found,
         ..pb::RawScanResponse::default()
@@ -294,9 +295,10 @@ pub(super) async fn batch_scan(
     let view = store.view(epoch).await.map_err(told(store))?;
     let mut pairs = Pairs::default();
     let (limit, key_only) = (request.each_limit, request.key_only);
-    for range in &ranges {
-        pairs.scan(store, &*view, range, direction, limit, key_only)?;
-    }
+    let mut ranges = ranges.iter();
+    at_length(|| {
+        ranges.try_for_each(|range| pairs.scan(store, &*view, range, direction, limit, key_only))
+    })?;
     Ok(pb::RawBatchScanResponse {
         kvs: pairs.found,
         ..pb::RawBatchScanResponse::default()

@@ -23,6 +23,7 @@ use super::route::{Mode, check_version, not_leader};
 use super::store::{Failure, PATIENCE, Store};
 use super::transactional::{admit, told};
 use super::values;
+use super::work::at_length;
 
 type Result<T> = std::result::Result<T, Told>;
 
@@ -161,7 +162,8 @@ pub(super) async fn scan_locks(
         limit => limit as usize,
     };
     let view = store.view(epoch).await.map_err(told(store))?;
-    let found = percolator::scan_locks(Columns::new(&*view), &range, max_ts, limit);
+    let scan = || percolator::scan_locks(Columns::new(&*view), &range, max_ts, limit);
+    let found = at_length(scan);
     let locks = found.map_err(Failure::from).map_err(told(store))?;
     Ok(pb::ScanLockResponse {
         locks: locks.iter().map(lock_info).collect(),
@@ -227,7 +229,9 @@ async fn resolve_all(
     mut range: KeyRange,
 ) -> std::result::Result<(), Failure> {
     loop {
-        let locks = locks_of(&*store.view(epoch).await?, &range, fates)?;
+        let view = store.view(epoch).await?;
+        let locks = at_length(|| locks_of(&*view, &range, fates))?;
+        drop(view);
         let Some(last) = locks.last() else {
             return Ok(());
         };

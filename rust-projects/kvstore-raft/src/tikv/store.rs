@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percolator::{
-    Acquire, Column, Columns, Deadlock, Decided, InFlight, Latches, LockInfo, Refusal, Request,
-    Ticket, Timestamp, decode_key,
+    Acquire, Column, Columns, Deadlock, Decided, InFlight, Latches, LockInfo, MANY_KEYS, Refusal,
+    Request, Ticket, Timestamp, decode_key,
 };
 use raft::{Refused, Term};
 use replica::{Answer, Changes, Epoch, Lead, StateEngine};
@@ -35,6 +35,7 @@ use super::api::KnownApi;
 use super::oracle::LeaderOracle;
 use super::points::safe_points;
 use super::waiters::Waiters;
+use super::work::{at_length, detached};
 use crate::node::Inbox;
 use crate::view::{Shared, Standing};
 
@@ -228,7 +229,12 @@ impl Store {
             None => self.view(epoch).await?,
         };
         safe_points(&*view)?.check(ts).map_err(Failure::Refused)?;
-        Ok(request.decide(Columns::new(&*view))?.reply)
+        let decide = || request.decide(Columns::new(&*view));
+        let decided = match request.is_long() {
+            true => at_length(decide),
+            false => decide(),
+        };
+        Ok(decided?.reply)
     }
 
     /// Somebody who invents timestamps would take later commits with him: they must lie above all that was read at.
@@ -333,7 +339,9 @@ impl Store {
         mut request: R,
         epoch: Epoch,
     ) -> Result<(Held<'_>, Term, Result<Decided<R::Reply>, Failure>), Failure> {
-        let held = self.latch(request.latched()).await?;
+        let keys = request.latched();
+        let is_long = keys.len() > MANY_KEYS;
+        let held = self.latch(keys).await?;
         let lead = match self.presumed_lead() {
             Some(lead) => lead,
             None => self.lead().await?,
@@ -343,7 +351,11 @@ impl Store {
         let announced = request.announce(held.ticket, &mut self.state().in_flight);
         announced.map_err(Failure::Refused)?;
         let view = lead.engine.snapshot()?;
-        let decided = request.decide(Columns::new(&*view));
+        let decide = || request.decide(Columns::new(&*view));
+        let decided = match is_long {
+            true => at_length(decide),
+            false => decide(),
+        };
         Ok((held, lead.term, decided.map_err(Failure::from)))
     }
 
@@ -456,16 +468,6 @@ impl Store {
                 _ => return Err(Failure::Unknown),
             }
         }
-    }
-}
-
-/// Runs to its end even if nobody waits for it.
-async fn detached<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::spawn(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Failure::Broken(error.to_string())),
     }
 }
 

@@ -10,6 +10,7 @@ use storage::KeyRange;
 use tokio::time::sleep;
 
 use super::store::{Failure, Store};
+use super::work::at_length;
 use super::{now_ms, values};
 use crate::view::View;
 
@@ -80,7 +81,7 @@ async fn collect(store: &Arc<Store>, safe_point: Timestamp) -> Result<(), Failur
         let epoch = store.standing().region.epoch;
         let found = {
             let view = store.view(epoch).await?;
-            garbage(Columns::new(&*view), &range, safe_point, PAGE)?
+            at_length(|| garbage(Columns::new(&*view), &range, safe_point, PAGE))?
         };
         if !found.keys.is_empty() {
             let keys = found.keys;
@@ -100,7 +101,7 @@ async fn expire(store: &Arc<Store>) -> Result<(), Failure> {
         let now_ms = now_ms();
         let page = {
             let view = store.view(epoch).await?;
-            values::expired(&*view, &range, now_ms, PAGE)?
+            at_length(|| values::expired(&*view, &range, now_ms, PAGE))?
         };
         if !page.keys.is_empty() {
             let keys = page.keys;

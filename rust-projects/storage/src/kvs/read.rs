@@ -198,7 +198,7 @@ impl Scan {
     /// The next key with a value at `seq`.
     pub(super) fn next_put(&mut self, index: &Index, seq: Seq) -> Option<Step> {
         loop {
-            let leaf = self.leaf.take().or_else(|| self.load_next(index))?;
+            let leaf = self.leaf.take().or_else(|| self.load_next(index, seq))?;
             while let Some(at) = self.advance(&leaf) {
                 let version = leaf.visible_at(at, seq).filter(Version::is_put);
                 if let Some(version) = version {
@@ -239,7 +239,7 @@ impl Scan {
         }
     }
 
-    fn load_next(&mut self, index: &Index) -> Option<LeafView> {
+    fn load_next(&mut self, index: &Index, seq: Seq) -> Option<LeafView> {
         let from = if self.started {
             Some(self.next.take()?)
         } else {
@@ -249,12 +249,12 @@ impl Scan {
         let (leaf, next) = match self.direction {
             Direction::Forward => {
                 let from = from.unwrap_or_default();
-                let (leaf, next) = index.leaf_from(&from, &self.range);
+                let (leaf, next) = index.leaf_from(&from, &self.range, seq);
                 self.at = leaf.lower_bound(&from);
                 (leaf, next)
             }
             Direction::Reverse => {
-                let (leaf, next) = index.leaf_before(from.as_deref(), &self.range);
+                let (leaf, next) = index.leaf_before(from.as_deref(), &self.range, seq);
                 self.at = from.map_or(leaf.len(), |before| leaf.lower_bound(&before));
                 (leaf, next)
             }

@@ -141,8 +141,13 @@ impl Index {
         })
     }
 
-    /// The leaf whose range holds `key`, with its keys of `range`, and the lower bound of the leaf after it.
-    pub(super) fn leaf_from(&self, key: &[u8], range: &KeyRange) -> (LeafView, Option<Box<[u8]>>) {
+    /// The leaf whose range holds `key`, with its keys of `range` for a reader at `seq`, and the lower bound of the leaf after it.
+    pub(super) fn leaf_from(
+        &self,
+        key: &[u8],
+        range: &KeyRange,
+        seq: Seq,
+    ) -> (LeafView, Option<Box<[u8]>>) {
         let top = self.top.load();
         let mid_at = top.child_for(key);
         let mid = top.children[mid_at].load();
@@ -153,16 +158,18 @@ impl Index {
             (mid_at + 1 < top.children.len()).then(|| top.bound(mid_at + 1).into())
         };
         (
-            LeafView::new(mid.children[leaf_at].load_full(), range),
+            LeafView::new(mid.children[leaf_at].load_full(), range, seq),
             next,
         )
     }
 
-    /// The last leaf that can hold keys below `key` (`None`: any), with its keys of `range`, and its lower bound unless it is the first leaf.
+    /// The last leaf that can hold keys below `key` (`None`: any), with its keys of `range` for a reader at `seq`, and its lower bound unless it is the
+    /// first leaf.
     pub(super) fn leaf_before(
         &self,
         key: Option<&[u8]>,
         range: &KeyRange,
+        seq: Seq,
     ) -> (LeafView, Option<Box<[u8]>>) {
         let top = self.top.load();
         let mid_at = top.child_before(key);
@@ -176,7 +183,7 @@ impl Index {
         };
         let bound = (!first).then(|| bound.into());
         (
-            LeafView::new(mid.children[leaf_at].load_full(), range),
+            LeafView::new(mid.children[leaf_at].load_full(), range, seq),
             bound,
         )
     }
@@ -300,13 +307,18 @@ mod tests {
     use super::*;
 
     fn all_forward(index: &Index) -> Vec<(Vec<u8>, Version)> {
+        all_forward_at(index, Seq::MAX)
+    }
+
+    /// All keys that have a value at `seq`.
+    fn all_forward_at(index: &Index, seq: Seq) -> Vec<(Vec<u8>, Version)> {
         let mut found = Vec::new();
         let mut from: Box<[u8]> = Box::default();
         loop {
-            let (leaf, next) = index.leaf_from(&from, &KeyRange::all());
+            let (leaf, next) = index.leaf_from(&from, &KeyRange::all(), seq);
             for at in leaf.lower_bound(&from)..leaf.len() {
-                let version = leaf.visible_at(at, Seq::MAX).unwrap();
-                found.push((leaf.key(at).to_vec(), version));
+                let version = leaf.visible_at(at, seq).filter(Version::is_put);
+                found.extend(version.map(|version| (leaf.key(at).to_vec(), version)));
             }
             match next {
                 Some(next) => from = next,
@@ -316,16 +328,17 @@ mod tests {
     }
 
     fn all_reverse(index: &Index) -> Vec<(Vec<u8>, Version)> {
+        let seq = Seq::MAX;
         let mut found = Vec::new();
         let mut before: Option<Box<[u8]>> = None;
         loop {
-            let (leaf, low) = index.leaf_before(before.as_deref(), &KeyRange::all());
+            let (leaf, low) = index.leaf_before(before.as_deref(), &KeyRange::all(), seq);
             let end = before
                 .as_deref()
                 .map_or(leaf.len(), |key| leaf.lower_bound(key));
             for at in (0..end).rev() {
-                let version = leaf.visible_at(at, Seq::MAX).unwrap();
-                found.push((leaf.key(at).to_vec(), version));
+                let version = leaf.visible_at(at, seq).filter(Version::is_put);
+                found.extend(version.map(|version| (leaf.key(at).to_vec(), version)));
             }
             match low {
                 Some(low) => before = Some(low),
@@ -547,6 +560,27 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_looks_at_no_key_where_all_are_deleted() {
+        let index = Index::default();
+        for key in 0..1000_u32 {
+            put(&index, &key.to_be_bytes(), 1);
+        }
+        for key in 0..1000_u32 {
+            index.set(&key.to_be_bytes(), Version::tombstone(2, 1, 0), || {
+                Positions {
+                    open: vec![1],
+                    visible: 2,
+                }
+            });
+        }
+        let keys_seen_at = |seq| index.leaf_from(b"", &KeyRange::all(), seq).0.len();
+        assert_eq!(keys_seen_at(2), 0);
+        assert!(keys_seen_at(1) > 0, "they are there for who reads before");
+        put(&index, b"\0\0", 3);
+        assert!(keys_seen_at(3) > 0);
+    }
+
+    #[test]
     fn readers_beside_the_writer_see_all_that_was_published_before() {
         const KEYS: u64 = 1000;
         const SEQS: u64 = 60_000;
@@ -587,59 +621,107 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Put(u16),
+        Delete(u16, u16),
+        /// Forgets a key of which nobody sees a value.
         Remove(u16),
         Seek(u16, u16),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            6 => (0u16..600).prop_map(Step::Put),
+            12 => (0u16..600).prop_map(Step::Put),
+            4 => (0u16..600).prop_map(|key| Step::Delete(key, key + 1)),
+            1 => (0u16..600, 0u16..200).prop_map(|(from, len)| Step::Delete(from, from + len)),
             4 => (0u16..600).prop_map(Step::Remove),
-            3 => (0u16..600, 0u16..6).prop_map(|(from, more)| Step::Seek(from, from + more)),
+            6 => (0u16..600, 0u16..6).prop_map(|(from, more)| Step::Seek(from, from + more)),
         ]
+    }
+
+    type Model = BTreeMap<Vec<u8>, Seq>;
+
+    /// An index and what should be in it, now and at a position that somebody reads at.
+    struct Compared {
+        index: Index,
+        model: Model,
+        pinned_at: Seq,
+        pinned: Option<Model>,
+    }
+
+    impl Compared {
+        fn step(&mut self, step: Step, seq: Seq) {
+            let positions = || Positions {
+                open: vec![self.pinned_at],
+                visible: seq,
+            };
+            match step {
+                Step::Put(key) => {
+                    let key = key.to_be_bytes();
+                    let version = Version::put(seq, 1, seq as u32, 5);
+                    self.index.set(&key, version, positions);
+                    self.model.insert(key.to_vec(), seq);
+                }
+                Step::Delete(from, to) => {
+                    for key in (from..to).map(u16::to_be_bytes) {
+                        let version = Version::tombstone(seq, 1, seq as u32);
+                        self.index.set(&key, version, positions);
+                        self.model.remove(&key[..]);
+                    }
+                }
+                Step::Remove(key) => {
+                    let key = key.to_be_bytes();
+                    let is_seen = |model: &Model| model.contains_key(&key[..]);
+                    if !is_seen(&self.model) && !self.pinned.as_ref().is_some_and(is_seen) {
+                        self.index.remove(&key, positions);
+                    }
+                }
+                Step::Seek(from, to) => {
+                    let [from, to] = [from, to].map(|key| key.to_be_bytes().to_vec());
+                    let range = KeyRange::half_open(from.clone(), to.clone());
+                    let (leaf, next) = self.index.leaf_from(&from, &range, seq);
+                    let with_value = (0..leaf.len())
+                        .filter(|&at| leaf.visible_at(at, seq).is_some_and(|found| found.is_put()));
+                    let found: Vec<_> = with_value.map(|at| leaf.key(at).to_vec()).collect();
+                    let until = next.map_or(to.clone(), |next| to.min(next.into()));
+                    let expected = self.model.range(from.clone()..until.max(from));
+                    assert_eq!(
+                        found,
+                        expected.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+                    );
+                }
+            }
+            if seq == self.pinned_at {
+                self.pinned = Some(self.model.clone());
+            }
+        }
     }
 
     proptest! {
         #[test]
-        fn updates_removals_and_seeks_agree_with_an_ordered_map(
+        fn what_is_set_removed_and_sought_agrees_with_an_ordered_map(
             steps in prop::collection::vec(step(), 1..3000),
             built in 0u16..600,
+            pinned_at in 2u64..3000,
         ) {
-            let mut model = BTreeMap::new();
+            let mut model = Model::new();
             let mut builder = Builder::default();
             for i in 0..built {
                 let key = i.to_be_bytes();
                 builder.push(&key, Version::put(1, 1, 0, 1), 0);
                 model.insert(key.to_vec(), 1);
             }
-            let index = builder.finish();
-            for (at, step) in steps.into_iter().enumerate() {
-                let seq = at as u64 + 2;
-                match step {
-                    Step::Put(key) => {
-                        put(&index, &key.to_be_bytes(), seq);
-                        model.insert(key.to_be_bytes().to_vec(), seq);
-                    }
-                    Step::Remove(key) => {
-                        index.remove(&key.to_be_bytes(), nobody_before(seq));
-                        model.remove(&key.to_be_bytes()[..]);
-                    }
-                    Step::Seek(from, to) => {
-                        let [from, to] = [from, to].map(|key| key.to_be_bytes());
-                        let range = KeyRange::half_open(from.to_vec(), to.to_vec());
-                        let (leaf, next) = index.leaf_from(&from, &range);
-                        let found: Vec<_> = (0..leaf.len()).map(|at| leaf.key(at).to_vec()).collect();
-                        let next = next.map_or(vec![u8::MAX; 3], Vec::from);
-                        let until = to.to_vec().min(next);
-                        let expected = model.range(from.to_vec()..until.max(from.to_vec()));
-                        prop_assert_eq!(found, expected.map(|(key, _)| key.clone()).collect::<Vec<_>>());
-                    }
-                }
+            let mut compared = Compared { index: builder.finish(), model, pinned_at, pinned: None };
+            for (step, seq) in steps.into_iter().zip(2..) {
+                compared.step(step, seq);
             }
-            let forward: Vec<_> = all_forward(&index).into_iter().map(|(k, v)| (k, v.seq)).collect();
-            let reverse: Vec<_> = all_reverse(&index).into_iter().map(|(k, v)| (k, v.seq)).collect();
-            prop_assert_eq!(&forward, &model.clone().into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(reverse, model.into_iter().rev().collect::<Vec<_>>());
+            let Compared { index, model, pinned, .. } = compared;
+            let seqs = |found: Vec<(Vec<u8>, Version)>| -> Vec<_> {
+                found.into_iter().map(|(key, version)| (key, version.seq)).collect()
+            };
+            let listed = |model: Model| model.into_iter().collect::<Vec<_>>();
+            prop_assert_eq!(seqs(all_reverse(&index)), model.clone().into_iter().rev().collect::<Vec<_>>());
+            prop_assert_eq!(seqs(all_forward(&index)), listed(model.clone()));
+            let is_pinned = seqs(all_forward_at(&index, pinned_at));
+            prop_assert_eq!(is_pinned, listed(pinned.unwrap_or(model)));
         }
     }
 }

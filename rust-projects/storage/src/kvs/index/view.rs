@@ -16,8 +16,12 @@ pub(crate) struct LeafView {
 }
 
 impl LeafView {
-    pub(super) fn new(leaf: Arc<Leaf>, range: &KeyRange) -> Self {
-        let records = leaf.records_within(range);
+    /// For a reader at `seq`: none of them where it finds no value anyway.
+    pub(super) fn new(leaf: Arc<Leaf>, range: &KeyRange, seq: Seq) -> Self {
+        let records = match leaf.shows_nothing(seq) {
+            true => Vec::new(),
+            false => leaf.records_within(range),
+        };
         let mut keys = Vec::new();
         let mut ends = Vec::with_capacity(records.len());
         for &record in &records {

@@ -19,6 +19,7 @@ pub(in crate::kvs::index) struct LeafBuilder {
     cells: [Cell; CELLS],
     came: [AtomicU8; LEAF_MAX],
     count: usize,
+    puts: u32,
     newest: Seq,
     area: Vec<AtomicU64>,
     long_keys: Vec<Bytes>,
@@ -35,6 +36,7 @@ impl LeafBuilder {
             cells: std::array::from_fn(|_| Cell::default()),
             came: std::array::from_fn(|_| AtomicU8::default()),
             count: 0,
+            puts: 0,
             newest: 0,
             // Place 0 means none.
             area: Vec::with_capacity(1 + words + room_words),
@@ -78,6 +80,7 @@ impl LeafBuilder {
         };
         self.came[self.count] = AtomicU8::new(free as u8);
         self.count += 1;
+        self.puts += u32::from(version.is_put());
         self.newest = self.newest.max(version.seq);
     }
 
@@ -129,6 +132,7 @@ impl LeafBuilder {
             count: AtomicU32::new(self.count as u32),
             removed: AtomicU32::new(0),
             used: AtomicU32::new(used as u32),
+            puts: AtomicU32::new(self.puts),
             cells: self.cells,
             area: self.area.into(),
             order: ArcSwapOption::empty(),

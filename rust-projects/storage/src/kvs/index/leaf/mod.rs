@@ -75,6 +75,8 @@ pub(crate) struct Leaf {
     removed: AtomicU32,
     /// Words of the area in use; the writer's.
     used: AtomicU32,
+    /// At least as many as there are keys whose newest version is a value.
+    puts: AtomicU32,
     /// Here, not behind a pointer: a search that knows the leaf goes on to its cells at once.
     cells: [Cell; CELLS],
     area: Box<[AtomicU64]>,
@@ -206,6 +208,12 @@ impl Leaf {
             }
         }
         None
+    }
+
+    /// Whether a reader at `seq` surely finds no value here: so a scan passes over what was deleted and is not yet forgotten.
+    pub(super) fn shows_nothing(&self, seq: Seq) -> bool {
+        // In this order: whoever deleted the last value told its position before.
+        self.puts.load(Ordering::Acquire) == 0 && self.newest.load(Ordering::Acquire) <= seq
     }
 
     /// Brings the first cell for `print` near the processor, and what says where the room of the area is.
@@ -363,6 +371,9 @@ impl Leaf {
         let record = self.append(RECORD)?;
         self.write(record, version, stale, Links { older, ..links });
         self.publish(at, print, record, version);
+        if before.is_put() {
+            self.puts.fetch_sub(1, Ordering::Release);
+        }
         Ok(Some(before))
     }
 
@@ -406,7 +417,10 @@ impl Leaf {
 
     /// Shows `record`, which is complete, as the newest of its key.
     fn publish(&self, at: usize, print: u32, record: At, version: Version) {
-        // In this order: see [`Leaf::spot`].
+        // In this order: see [`Leaf::shows_nothing`] and [`Leaf::spot`].
+        if version.is_put() {
+            self.puts.fetch_add(1, Ordering::Release);
+        }
         self.newest.fetch_max(version.seq, Ordering::Release);
         self.cells[at]
             .spot
@@ -462,13 +476,16 @@ impl Leaf {
 
     /// Removes a key. Who found its record before still reads it.
     pub(super) fn remove(&self, key: &[u8], print: u32) -> bool {
-        let Some((at, _)) = self.find(key, print) else {
+        let Some((at, record)) = self.find(key, print) else {
             return false;
         };
         self.cells[at].spot.store(0, Ordering::Release);
         self.cells[at]
             .word
             .store(cell_word(print, At(0)), Ordering::Release);
+        if self.version(record).is_put() {
+            self.puts.fetch_sub(1, Ordering::Release);
+        }
         self.removed.fetch_add(1, Ordering::Relaxed);
         true
     }
