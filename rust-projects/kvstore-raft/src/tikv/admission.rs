@@ -30,6 +30,26 @@ pub(super) fn keys<'a>(
     Ok(epoch)
 }
 
+/// As [`keys`], for a request that asks what else the region has: all of it.
+///
+/// # Errors
+/// [`Told`].
+pub(super) fn keys_among<'a>(
+    store: &Store,
+    mode: Mode,
+    context: Option<&Context>,
+    keys: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Epoch, KeyRange)> {
+    let view = store.shared().look();
+    let (api, epoch) = check_context(&view, store.api.get(), context)?;
+    let region = &view.standing.region;
+    for key in keys {
+        route::check_key(api, region, mode, key)?;
+    }
+    let all = range(api.of_region(&region.start), api.of_region(&region.end));
+    Ok((epoch, all))
+}
+
 /// A request that reads ranges, `[start, end)` each, from one end or the other: as far as the region has them. The client asks for the rest where it is.
 ///
 /// # Errors
@@ -86,9 +106,5 @@ pub(super) fn change(
 /// # Errors
 /// [`Told`].
 pub(super) fn all(store: &Store, context: Option<&Context>) -> Result<(Epoch, KeyRange)> {
-    let view = store.shared().look();
-    let (api, epoch) = check_context(&view, store.api.get(), context)?;
-    let region = &view.standing.region;
-    let range = range(api.of_region(&region.start), api.of_region(&region.end));
-    Ok((epoch, range))
+    keys_among(store, Mode::Transactional, context, [])
 }

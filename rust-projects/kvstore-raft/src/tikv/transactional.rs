@@ -188,8 +188,8 @@ pub(super) async fn commit(
     store: &Arc<Store>,
     request: pb::CommitRequest,
 ) -> Result<pb::CommitResponse> {
-    let epoch = admit(store, request.context.as_ref(), slices(&request.keys))?;
-    let (_, held) = admission::all(store, request.context.as_ref())?;
+    let (mode, context) = (route::Mode::Transactional, request.context.as_ref());
+    let (epoch, held) = admission::keys_among(store, mode, context, slices(&request.keys))?;
     let mut commit = Commit {
         keys: request.keys,
         start_ts: Timestamp(request.start_version),

@@ -648,12 +648,12 @@ mod tests {
     }
 
     impl Compared {
-        fn step(&mut self, step: Step, seq: Seq) {
+        fn step(&mut self, step: &Step, seq: Seq) {
             let positions = || Positions {
                 open: vec![self.pinned_at],
                 visible: seq,
             };
-            match step {
+            match *step {
                 Step::Put(key) => {
                     let key = key.to_be_bytes();
                     let version = Version::put(seq, 1, seq as u32, 5);
@@ -711,7 +711,7 @@ mod tests {
             }
             let mut compared = Compared { index: builder.finish(), model, pinned_at, pinned: None };
             for (step, seq) in steps.into_iter().zip(2..) {
-                compared.step(step, seq);
+                compared.step(&step, seq);
             }
             let Compared { index, model, pinned, .. } = compared;
             let seqs = |found: Vec<(Vec<u8>, Version)>| -> Vec<_> {
