@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> std::result::Result<(), run::Error> 
 }
 
 fn outcomes(filter: &str) -> Result<Vec<Outcome>> {
-    let node = cluster::build("kvstore-raft", "kvs-node")?;
+    let node = cluster::build("kvs-node")?;
     let folder = run::root().join("target").join(PACKAGE);
     let source = unpack(&folder)?;
     let programs = build(&source, &folder.join("build"))?;

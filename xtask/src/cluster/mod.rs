@@ -27,28 +27,24 @@ pub(crate) fn doing(action: impl Into<String>) -> impl FnOnce(io::Error) -> Erro
 }
 
 /// Builds a program of the workspace, optimised, and says where it is.
-pub(crate) fn build(package: &str, program: &str) -> Result<PathBuf> {
-    build_target(package, "--bin", program, program)
+pub(crate) fn build(program: &str) -> Result<PathBuf> {
+    build_target("--bin", program, program)
 }
 
 /// As [`build`] for an example.
-pub(crate) fn build_example(package: &str, example: &str) -> Result<PathBuf> {
-    build_target(
-        package,
-        "--example",
-        example,
-        &format!("examples/{example}"),
-    )
+pub(crate) fn build_example(example: &str) -> Result<PathBuf> {
+    build_target("--example", example, &format!("examples/{example}"))
 }
 
-fn build_target(package: &str, kind: &str, program: &str, place: &str) -> Result<PathBuf> {
+fn build_target(kind: &str, program: &str, place: &str) -> Result<PathBuf> {
     let failed = |reason: &str| Error::Program {
         program: program.into(),
         reason: reason.into(),
     };
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", package])
+        // Of the whole workspace, so that all programs share what they are built from.
+        .args(["build", "--release", "--quiet", "--workspace"])
         .args([kind, program])
         .current_dir(crate::run::root())
         .status()

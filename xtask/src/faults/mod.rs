@@ -120,12 +120,12 @@ fn nodes(text: &str) -> Result<usize, String> {
 /// `cargo xtask faults`.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let programs = Programs {
-        node: cluster::build("kvstore-raft", "kvs-node")?,
-        admin: cluster::build("kvs-admin", "kvs-admin")?,
+        node: cluster::build("kvs-node")?,
+        admin: cluster::build("kvs-admin")?,
     };
     let bank = match arguments.load {
         Load::Keys => None,
-        Load::Transactions => Some(cluster::build_example("tikv-compat", "bank")?),
+        Load::Transactions => Some(cluster::build_example("bank")?),
     };
     let runtime = tokio::runtime::Runtime::new().map_err(doing("start tokio"))?;
     let dir = data_dir(arguments.dir.as_deref())?;

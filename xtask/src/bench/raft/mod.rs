@@ -56,7 +56,7 @@ pub(crate) fn measure(
     section: impl Fn() -> Section,
     (report, results): (&mut Report, &Path),
 ) -> Result<()> {
-    let kvs_node = crate::cluster::build("kvstore-raft", "kvs-node")?;
+    let kvs_node = crate::cluster::build("kvs-node")?;
     let runtime = tokio::runtime::Runtime::new().map_err(doing("start tokio"))?;
     let sides = sides();
     let mut loads = with_etcd(section());

@@ -177,8 +177,8 @@ pub(crate) fn measure(
     section: impl Fn() -> Section,
     (report, results): (&mut Report, &Path),
 ) -> Result<()> {
-    let kvs_node = crate::cluster::build("kvstore-raft", "kvs-node")?;
-    let load = crate::cluster::build_example("tikv-compat", "load")?;
+    let kvs_node = crate::cluster::build("kvs-node")?;
+    let load = crate::cluster::build_example("load")?;
     let runtime = tokio::runtime::Runtime::new().map_err(doing("start tokio"))?;
     let mut section = section();
     // The engines' versions say nothing here.
