@@ -41,7 +41,7 @@ pub trait Request: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether a read may look at any number of keys: whoever serves it lets others go on meanwhile.
+    /// Whether a read may look at many keys: whoever serves it lets others go on meanwhile.
     fn is_long(&self) -> bool {
         false
     }
@@ -141,7 +141,7 @@ impl Request for Scan {
     }
 
     fn is_long(&self) -> bool {
-        true
+        self.limit > MANY_KEYS
     }
 
     fn announce(

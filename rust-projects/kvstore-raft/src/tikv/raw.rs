@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use percolator::MANY_KEYS;
 use proto::tikv::kvrpcpb as pb;
 use replica::Epoch;
 use storage::{Batch, Direction, KeyRange, Reader};
@@ -17,7 +18,7 @@ use super::route::Mode;
 use super::store::{Failure, Store};
 use super::transactional::{told, too_long};
 use super::values::{Swap, Write, column, living, look};
-use super::work::at_length;
+use super::work::at_length_if;
 use super::{MAX_REPLY_BYTES, now_ms};
 
 type Result<T> = std::result::Result<T, Told>;
@@ -265,6 +266,10 @@ impl Pairs {
     }
 }
 
+fn is_long(limit: u32, scans: usize) -> bool {
+    (limit as usize).saturating_mul(scans) > MANY_KEYS
+}
+
 pub(super) async fn scan(
     store: &Arc<Store>,
     request: pb::RawScanRequest,
@@ -276,7 +281,10 @@ pub(super) async fn scan(
     let view = store.view(epoch).await.map_err(told(store))?;
     let mut pairs = Pairs::default();
     let key_only = request.key_only;
-    at_length(|| pairs.scan(store, &*view, &range, direction, request.limit, key_only))?;
+    let limit = request.limit;
+    at_length_if(is_long(limit, 1), || {
+        pairs.scan(store, &*view, &range, direction, limit, key_only)
+    })?;
     Ok(pb::RawScanResponse {
         kvs: pairs.found,
         ..pb::RawScanResponse::default()
@@ -295,8 +303,9 @@ pub(super) async fn batch_scan(
     let view = store.view(epoch).await.map_err(told(store))?;
     let mut pairs = Pairs::default();
     let (limit, key_only) = (request.each_limit, request.key_only);
+    let is_long = is_long(limit, ranges.len());
     let mut ranges = ranges.iter();
-    at_length(|| {
+    at_length_if(is_long, || {
         ranges.try_for_each(|range| pairs.scan(store, &*view, range, direction, limit, key_only))
     })?;
     Ok(pb::RawBatchScanResponse {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percolator::{
-    CheckSecondaries, CheckStatus, Columns, LockInfo, Resolve, RollbackCause, Secondaries,
-    Timestamp, TxnStatus,
+    CheckSecondaries, CheckStatus, Columns, LockInfo, MANY_KEYS, Resolve, RollbackCause,
+    Secondaries, Timestamp, TxnStatus,
 };
 use proto::tikv::kvrpcpb::{self as pb, Action};
 use proto::tikv::tikvpb::tikv_client::TikvClient;
@@ -23,7 +23,7 @@ use super::route::{Mode, check_version, not_leader};
 use super::store::{Failure, PATIENCE, Store};
 use super::transactional::{admit, told};
 use super::values;
-use super::work::at_length;
+use super::work::{at_length, at_length_if};
 
 type Result<T> = std::result::Result<T, Told>;
 
@@ -163,7 +163,7 @@ pub(super) async fn scan_locks(
     };
     let view = store.view(epoch).await.map_err(told(store))?;
     let scan = || percolator::scan_locks(Columns::new(&*view), &range, max_ts, limit);
-    let found = at_length(scan);
+    let found = at_length_if(limit > MANY_KEYS, scan);
     let locks = found.map_err(Failure::from).map_err(told(store))?;
     Ok(pb::ScanLockResponse {
         locks: locks.iter().map(lock_info).collect(),
@@ -229,9 +229,7 @@ async fn resolve_all(
     mut range: KeyRange,
 ) -> std::result::Result<(), Failure> {
     loop {
-        let view = store.view(epoch).await?;
-        let locks = at_length(|| locks_of(&*view, &range, fates))?;
-        drop(view);
+        let locks = locks_of(&*store.view(epoch).await?, &range, fates)?;
         let Some(last) = locks.last() else {
             return Ok(());
         };
@@ -263,14 +261,34 @@ fn locks_of(
     range: &KeyRange,
     fates: &BTreeMap<Timestamp, Option<Timestamp>>,
 ) -> std::result::Result<Vec<LockInfo>, Failure> {
-    let locks = Columns::new(view).locks(range, Direction::Forward);
-    let is_theirs = |entry: &percolator::Result<(Bytes, percolator::Lock)>| match entry {
-        Ok((_, lock)) => fates.contains_key(&lock.start_ts),
-        Err(_) => true,
-    };
-    let locks = locks.filter(is_theirs).take(RESOLVED_TOGETHER);
-    let infos = locks.map(|entry| entry.map(|(key, lock)| lock.info(&key)));
-    Ok(infos.collect::<percolator::Result<_>>()?)
+    let mut locks = Columns::new(view).locks(range, Direction::Forward);
+    let mut found = Vec::new();
+    // Mostly there are only a few.
+    let seen = add_theirs(locks.by_ref().take(MANY_KEYS), fates, &mut found)?;
+    if seen == MANY_KEYS && found.len() < RESOLVED_TOGETHER {
+        at_length(|| add_theirs(locks, fates, &mut found))?;
+    }
+    Ok(found)
+}
+
+/// Adds those of some transactions until there are as many as are resolved together; how many were looked at.
+fn add_theirs(
+    locks: impl Iterator<Item = percolator::Result<(Bytes, percolator::Lock)>>,
+    fates: &BTreeMap<Timestamp, Option<Timestamp>>,
+    found: &mut Vec<LockInfo>,
+) -> std::result::Result<usize, Failure> {
+    let mut seen = 0;
+    for entry in locks {
+        let (key, lock) = entry?;
+        seen += 1;
+        if fates.contains_key(&lock.start_ts) {
+            found.push(lock.info(&key));
+        }
+        if found.len() == RESOLVED_TOGETHER {
+            break;
+        }
+    }
+    Ok(seen)
 }
 
 pub(super) async fn delete_range(
@@ -359,4 +377,54 @@ async fn destroy(
         Ok(lead) => store.apply_anywhere(lead.term, changes).await,
         Err(failure) => Err(failure),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use percolator::{Intent, Mode, Mutation, Prewrite, Request};
+    use storage::{Engine, MemoryEngine};
+
+    use super::*;
+    use crate::tikv::fake::runtime;
+
+    fn lock(engine: &MemoryEngine, key: String, start_ts: Timestamp) {
+        let key = Bytes::from(key);
+        let prewrite = Prewrite {
+            mutations: vec![Mutation::new(key.clone(), Intent::Lock)],
+            primary: key,
+            start_ts,
+            ttl_ms: 3000,
+            txn_size: 1,
+            min_commit_ts: Timestamp::ZERO,
+            for_update_ts: Timestamp::ZERO,
+            mode: Mode::TwoPhases,
+        };
+        let decided = prewrite.decide(Columns::new(engine)).unwrap();
+        engine.write(&decided.changes).unwrap();
+    }
+
+    #[test]
+    fn among_many_locks_those_of_a_transaction_are_found_some_at_a_time() {
+        let engine = MemoryEngine::new();
+        let [theirs, others] = [Timestamp(10), Timestamp(20)];
+        for i in 0..900 {
+            let start_ts = if i % 3 == 0 { theirs } else { others };
+            lock(&engine, format!("k{i:03}"), start_ts);
+        }
+        let fates = BTreeMap::from([(theirs, None)]);
+        let mut range = KeyRange::all();
+        let mut pages = Vec::new();
+        runtime().block_on(async {
+            loop {
+                let locks = locks_of(&engine, &range, &fates).unwrap();
+                assert!(locks.iter().all(|lock| lock.start_ts == theirs));
+                pages.push(locks.len());
+                match locks.last() {
+                    Some(last) => range.start = Bound::Excluded(last.key.clone()),
+                    None => break,
+                }
+            }
+        });
+        assert_eq!(pages, [RESOLVED_TOGETHER, 300 - RESOLVED_TOGETHER, 0]);
+    }
 }

@@ -35,7 +35,7 @@ use super::api::KnownApi;
 use super::oracle::LeaderOracle;
 use super::points::safe_points;
 use super::waiters::Waiters;
-use super::work::{at_length, detached};
+use super::work::{at_length_if, detached};
 use crate::node::Inbox;
 use crate::view::{Shared, Standing};
 
@@ -230,11 +230,7 @@ impl Store {
         };
         safe_points(&*view)?.check(ts).map_err(Failure::Refused)?;
         let decide = || request.decide(Columns::new(&*view));
-        let decided = match request.is_long() {
-            true => at_length(decide),
-            false => decide(),
-        };
-        Ok(decided?.reply)
+        Ok(at_length_if(request.is_long(), decide)?.reply)
     }
 
     /// Somebody who invents timestamps would take later commits with him: they must lie above all that was read at.
@@ -351,11 +347,7 @@ impl Store {
         let announced = request.announce(held.ticket, &mut self.state().in_flight);
         announced.map_err(Failure::Refused)?;
         let view = lead.engine.snapshot()?;
-        let decide = || request.decide(Columns::new(&*view));
-        let decided = match is_long {
-            true => at_length(decide),
-            false => decide(),
-        };
+        let decided = at_length_if(is_long, || request.decide(Columns::new(&*view)));
         Ok((held, lead.term, decided.map_err(Failure::from)))
     }
 

@@ -24,6 +24,14 @@ pub(super) fn at_length<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// As [`at_length`] where there is much to do; to hand over the thread takes longer than a look at a few keys.
+pub(super) fn at_length_if<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
+    match is_long {
+        true => at_length(work),
+        false => work(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
