@@ -229,7 +229,9 @@ async fn resolve_all(
     mut range: KeyRange,
 ) -> std::result::Result<(), Failure> {
     loop {
-        let locks = locks_of(&*store.view(epoch).await?, &range, fates)?;
+        let view = store.view(epoch).await?;
+        let locks = at_length(|| locks_of(&*view, &range, fates))?;
+        drop(view);
         let Some(last) = locks.last() else {
             return Ok(());
         };
@@ -261,34 +263,14 @@ fn locks_of(
     range: &KeyRange,
     fates: &BTreeMap<Timestamp, Option<Timestamp>>,
 ) -> std::result::Result<Vec<LockInfo>, Failure> {
-    let mut locks = Columns::new(view).locks(range, Direction::Forward);
-    let mut found = Vec::new();
-    // Mostly there are only a few.
-    let seen = add_theirs(locks.by_ref().take(MANY_KEYS), fates, &mut found)?;
-    if seen == MANY_KEYS && found.len() < RESOLVED_TOGETHER {
-        at_length(|| add_theirs(locks, fates, &mut found))?;
-    }
-    Ok(found)
-}
-
-/// Adds those of some transactions until there are as many as are resolved together; how many were looked at.
-fn add_theirs(
-    locks: impl Iterator<Item = percolator::Result<(Bytes, percolator::Lock)>>,
-    fates: &BTreeMap<Timestamp, Option<Timestamp>>,
-    found: &mut Vec<LockInfo>,
-) -> std::result::Result<usize, Failure> {
-    let mut seen = 0;
-    for entry in locks {
-        let (key, lock) = entry?;
-        seen += 1;
-        if fates.contains_key(&lock.start_ts) {
-            found.push(lock.info(&key));
-        }
-        if found.len() == RESOLVED_TOGETHER {
-            break;
-        }
-    }
-    Ok(seen)
+    let locks = Columns::new(view).locks(range, Direction::Forward);
+    let is_theirs = |entry: &percolator::Result<(Bytes, percolator::Lock)>| match entry {
+        Ok((_, lock)) => fates.contains_key(&lock.start_ts),
+        Err(_) => true,
+    };
+    let locks = locks.filter(is_theirs).take(RESOLVED_TOGETHER);
+    let infos = locks.map(|entry| entry.map(|(key, lock)| lock.info(&key)));
+    Ok(infos.collect::<percolator::Result<_>>()?)
 }
 
 pub(super) async fn delete_range(
@@ -385,7 +367,6 @@ mod tests {
     use storage::{Engine, MemoryEngine};
 
     use super::*;
-    use crate::tikv::fake::runtime;
 
     fn lock(engine: &MemoryEngine, key: String, start_ts: Timestamp) {
         let key = Bytes::from(key);
@@ -414,17 +395,15 @@ mod tests {
         let fates = BTreeMap::from([(theirs, None)]);
         let mut range = KeyRange::all();
         let mut pages = Vec::new();
-        runtime().block_on(async {
-            loop {
-                let locks = locks_of(&engine, &range, &fates).unwrap();
-                assert!(locks.iter().all(|lock| lock.start_ts == theirs));
-                pages.push(locks.len());
-                match locks.last() {
-                    Some(last) => range.start = Bound::Excluded(last.key.clone()),
-                    None => break,
-                }
+        loop {
+            let locks = locks_of(&engine, &range, &fates).unwrap();
+            assert!(locks.iter().all(|lock| lock.start_ts == theirs));
+            pages.push(locks.len());
+            match locks.last() {
+                Some(last) => range.start = Bound::Excluded(last.key.clone()),
+                None => break,
             }
-        });
+        }
         assert_eq!(pages, [RESOLVED_TOGETHER, 300 - RESOLVED_TOGETHER, 0]);
     }
 }

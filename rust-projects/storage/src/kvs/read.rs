@@ -348,6 +348,33 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_looks_at_few_keys_where_nearly_all_are_deleted() {
+        let engine = open();
+        let mut keys = (0..5000_u32).map(u32::to_be_bytes);
+        // As transactions lock and unlock, some keys at a time.
+        while let Some(first) = keys.next() {
+            let some: Vec<_> = std::iter::once(first)
+                .chain(keys.by_ref().take(99))
+                .collect();
+            let (mut puts, mut deletes) = (Batch::new(), Batch::new());
+            for key in some {
+                puts.put(key.to_vec(), b"value".to_vec());
+                deletes.delete(key.to_vec());
+            }
+            engine.write(&puts).unwrap();
+            engine.write(&deletes).unwrap();
+        }
+        engine.put(&2500_u32.to_be_bytes(), b"value").unwrap();
+        let mut looked_at = 0;
+        let mut scan = Scan::new(&KeyRange::all(), Direction::Forward);
+        let index = &engine.shared.index;
+        while let Some(leaf) = scan.load_next(index, engine.shared.visible()) {
+            looked_at += leaf.len();
+        }
+        assert!((1..200).contains(&looked_at), "{looked_at}");
+    }
+
+    #[test]
     fn keys_with_the_same_fingerprint_are_told_apart_by_what_the_log_says() {
         let engine = open();
         let [one, other] = twins();
