@@ -25,7 +25,6 @@ mod build;
 mod order;
 mod sorted;
 
-use std::cmp::Ordering as Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -271,36 +270,6 @@ impl Leaf {
             left -= len;
             at += 1;
         }
-    }
-
-    fn compare_keys(&self, one: At, other: At) -> Order {
-        let [a, b] = [one, other].map(|record| self.links(record));
-        if a.key_len == LONG || b.key_len == LONG {
-            let [mut a, mut b] = [Vec::new(), Vec::new()];
-            self.copy_key(one, &mut a);
-            self.copy_key(other, &mut b);
-            return a.cmp(&b);
-        }
-        let words = a.key_len.min(b.key_len).div_ceil(8) as u32;
-        (0..words)
-            .map(|word| self.word(a.key_at + word))
-            .cmp((0..words).map(|word| self.word(b.key_at + word)))
-            .then(a.key_len.cmp(&b.key_len))
-    }
-
-    /// Where the key of `record` stands to `key`.
-    fn compare_key(&self, record: At, key: &[u8]) -> Order {
-        let links = self.links(record);
-        if links.key_len == LONG {
-            return self.long_key(links.key_at)[..].cmp(key);
-        }
-        let len = key.len() as u64;
-        let words = links.key_len.min(len).div_ceil(8) as usize;
-        let stored = (links.key_at..).map(|at| self.word(at));
-        stored
-            .take(words)
-            .cmp(words_of(key).take(words))
-            .then(links.key_len.cmp(&len))
     }
 
     pub(super) fn version(&self, record: At) -> Version {

@@ -1,5 +1,6 @@
 //! A leaf's keys, in order where that matters: for scans, and for the tidy leaf or the two that replace a full one.
 
+use std::cmp::Ordering as Order;
 use std::sync::atomic::Ordering;
 
 use super::super::version::Positions;
@@ -55,6 +56,36 @@ impl Leaf {
             head.cmp(other)
                 .then_with(|| self.compare_keys(*record, *other_record))
         });
+    }
+
+    pub(super) fn compare_keys(&self, one: At, other: At) -> Order {
+        let [a, b] = [one, other].map(|record| self.links(record));
+        if a.key_len == LONG || b.key_len == LONG {
+            let [mut a, mut b] = [Vec::new(), Vec::new()];
+            self.copy_key(one, &mut a);
+            self.copy_key(other, &mut b);
+            return a.cmp(&b);
+        }
+        let words = a.key_len.min(b.key_len).div_ceil(8) as u32;
+        (0..words)
+            .map(|word| self.word(a.key_at + word))
+            .cmp((0..words).map(|word| self.word(b.key_at + word)))
+            .then(a.key_len.cmp(&b.key_len))
+    }
+
+    /// Where the key of `record` stands to `key`.
+    pub(super) fn compare_key(&self, record: At, key: &[u8]) -> Order {
+        let links = self.links(record);
+        if links.key_len == LONG {
+            return self.long_key(links.key_at)[..].cmp(key);
+        }
+        let len = key.len() as u64;
+        let words = links.key_len.min(len).div_ceil(8) as usize;
+        let stored = (links.key_at..).map(|at| self.word(at));
+        stored
+            .take(words)
+            .cmp(words_of(key).take(words))
+            .then(links.key_len.cmp(&len))
     }
 
     /// The first bytes of a key, as a number that compares as they do.
