@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use percolator::{Intent, Mode, Mutation, Prewrite, Timestamp};
 use raft::{LogId, Refused};
 use replica::{Answer, Epoch, Lead, Region};
 use storage::{Engine, MemoryEngine};
@@ -15,6 +17,20 @@ use crate::inbox::{Bounds, Incoming, Limit};
 use crate::node::{Inbox, Input};
 use crate::tls::Credentials;
 use crate::view::{Shared, Standing, View};
+
+/// A prewrite of one key, by a transaction that has no other.
+pub(super) fn prewrite(key: Bytes, intent: Intent, start_ts: Timestamp, mode: Mode) -> Prewrite {
+    Prewrite {
+        mutations: vec![Mutation::new(key.clone(), intent)],
+        primary: key,
+        start_ts,
+        ttl_ms: 3000,
+        txn_size: 1,
+        min_commit_ts: Timestamp::ZERO,
+        for_update_ts: Timestamp::ZERO,
+        mode,
+    }
+}
 
 /// A node of term 1 that keeps what it is given at once, for as long as it leads.
 pub(super) struct Led {
@@ -107,7 +123,7 @@ impl World {
         self.store.standing().region.epoch
     }
 
-    pub(super) async fn timestamp(&self) -> percolator::Timestamp {
+    pub(super) async fn timestamp(&self) -> Timestamp {
         self.store.timestamps(&[1]).await.unwrap()[0].last()
     }
 

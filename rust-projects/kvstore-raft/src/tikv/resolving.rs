@@ -363,23 +363,14 @@ async fn destroy(
 
 #[cfg(test)]
 mod tests {
-    use percolator::{Intent, Mode, Mutation, Prewrite, Request};
+    use percolator::{Intent, Mode, Request};
     use storage::{Engine, MemoryEngine};
 
     use super::*;
+    use crate::tikv::fake::prewrite;
 
     fn lock(engine: &MemoryEngine, key: String, start_ts: Timestamp) {
-        let key = Bytes::from(key);
-        let prewrite = Prewrite {
-            mutations: vec![Mutation::new(key.clone(), Intent::Lock)],
-            primary: key,
-            start_ts,
-            ttl_ms: 3000,
-            txn_size: 1,
-            min_commit_ts: Timestamp::ZERO,
-            for_update_ts: Timestamp::ZERO,
-            mode: Mode::TwoPhases,
-        };
+        let prewrite = prewrite(key.into(), Intent::Lock, start_ts, Mode::TwoPhases);
         let decided = prewrite.decide(Columns::new(engine)).unwrap();
         engine.write(&decided.changes).unwrap();
     }

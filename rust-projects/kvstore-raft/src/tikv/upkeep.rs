@@ -118,28 +118,17 @@ async fn expire(store: &Arc<Store>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use percolator::{Column, Commit, Intent, Mode, Mutation, Prewrite};
+    use percolator::{Column, Commit, Intent, Mode};
     use storage::{Direction, Reader};
 
     use super::*;
-    use crate::tikv::fake::{World, runtime};
+    use crate::tikv::fake::{World, prewrite, runtime};
 
     async fn put(world: &World, key: &Bytes) -> Timestamp {
         let start_ts = world.timestamp().await;
-        let prewrite = Prewrite {
-            // Too long to be kept within the record.
-            mutations: vec![Mutation::new(
-                key.clone(),
-                Intent::Put(vec![b'v'; 300].into()),
-            )],
-            primary: key.clone(),
-            start_ts,
-            ttl_ms: 3000,
-            txn_size: 1,
-            min_commit_ts: Timestamp::ZERO,
-            for_update_ts: Timestamp::ZERO,
-            mode: Mode::TwoPhases,
-        };
+        // Too long to be kept within the record.
+        let intent = Intent::Put(vec![b'v'; 300].into());
+        let prewrite = prewrite(key.clone(), intent, start_ts, Mode::TwoPhases);
         world.store.change(prewrite, world.epoch()).await.unwrap();
         let commit = Commit {
             keys: vec![key.clone()],

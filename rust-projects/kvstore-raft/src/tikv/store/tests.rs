@@ -1,26 +1,17 @@
 //! The store over a node that does as it is told.
 
-use percolator::{Commit, Get, Intent, Mode, Mutation, Prewrite, ReadAt};
+use percolator::{Commit, Get, Intent, Mode, Prewrite, ReadAt};
 use storage::KeyRange;
 
 use super::*;
-use crate::tikv::fake::{World, runtime};
+use crate::tikv::fake::{self, World, runtime};
 
 fn key() -> Bytes {
     Bytes::from_static(b"k")
 }
 
 fn prewrite(start_ts: Timestamp, mode: Mode) -> Prewrite {
-    Prewrite {
-        mutations: vec![Mutation::new(key(), Intent::Put(Bytes::from_static(b"v")))],
-        primary: key(),
-        start_ts,
-        ttl_ms: 3000,
-        txn_size: 1,
-        min_commit_ts: Timestamp::ZERO,
-        for_update_ts: Timestamp::ZERO,
-        mode,
-    }
+    fake::prewrite(key(), Intent::Put(Bytes::from_static(b"v")), start_ts, mode)
 }
 
 impl World {

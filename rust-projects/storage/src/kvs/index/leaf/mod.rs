@@ -82,7 +82,7 @@ pub(crate) struct Leaf {
     long_keys: ArcSwapOption<Vec<Bytes>>,
     /// For scans; none before the first.
     order: ArcSwapOption<Ordered>,
-    /// Their cells, in the order in which the keys came to the leaf: as many as are counted.
+    /// The cells in use, in the order in which their keys came to the leaf.
     came: [AtomicU8; LEAF_MAX],
 }
 
